@@ -1,0 +1,122 @@
+// Package api serves the OpenStack Images API v2 and Bullion's upload extension over net/http. The same handler answers behind a socket and behind
+// API Gateway.
+//
+// Handlers decode, call the service, and encode; they decide nothing. A new route is one line in routes.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"bullion/internal/images"
+)
+
+// Authenticator turns a token into its holder. The error's kind is images.Unauthenticated when the token is not valid now.
+type Authenticator interface {
+	Verify(ctx context.Context, token string) (images.Caller, error)
+}
+
+// Config is what the API needs.
+type Config struct {
+	Images *images.Service
+	Auth   Authenticator
+	Log    *slog.Logger
+	// AuthURL is named in the answer to a request without a valid token: where tokens come from.
+	AuthURL string
+	// Ready says whether what the service needs answers; nil is always ready.
+	Ready func(context.Context) error
+}
+
+type api struct {
+	Config
+	mux *http.ServeMux
+}
+
+// New makes the handler.
+func New(c Config) http.Handler {
+	a := &api{Config: c, mux: http.NewServeMux()}
+	for _, r := range a.routes() {
+		h := a.errors(r.handle)
+		if !r.open {
+			h = a.errors(a.authenticated(r.handle))
+		}
+		a.mux.Handle(r.pattern, h)
+	}
+	return a.requestID(a.recovered(http.HandlerFunc(a.dispatch)))
+}
+
+// handler is an http.HandlerFunc that may fail; its error becomes the answer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+type route struct {
+	pattern string
+	handle  handler
+	open    bool // needs no token
+}
+
+// routes is the whole API.
+func (a *api) routes() []route {
+	return []route{
+		{pattern: "GET /{$}", handle: a.versionChoices, open: true},
+		{pattern: "GET /versions", handle: a.versions, open: true},
+		{pattern: "GET /healthcheck", handle: a.healthcheck, open: true},
+
+		{pattern: "GET /v2/images", handle: a.listImages},
+		{pattern: "POST /v2/images", handle: a.createImage},
+		{pattern: "GET /v2/images/{id}", handle: a.showImage},
+		{pattern: "PATCH /v2/images/{id}", handle: a.patchImage},
+		{pattern: "DELETE /v2/images/{id}", handle: a.deleteImage},
+		{pattern: "POST /v2/images/{id}/actions/deactivate", handle: a.deactivateImage},
+		{pattern: "POST /v2/images/{id}/actions/reactivate", handle: a.reactivateImage},
+		{pattern: "GET /v2/images/{id}/history", handle: a.imageHistory},
+
+		{pattern: "PUT /v2/images/{id}/tags/{tag}", handle: a.addTag},
+		{pattern: "DELETE /v2/images/{id}/tags/{tag}", handle: a.removeTag},
+
+		{pattern: "GET /v2/images/{id}/members", handle: a.listMembers},
+		{pattern: "POST /v2/images/{id}/members", handle: a.addMember},
+		{pattern: "GET /v2/images/{id}/members/{member}", handle: a.showMember},
+		{pattern: "PUT /v2/images/{id}/members/{member}", handle: a.setMember},
+		{pattern: "DELETE /v2/images/{id}/members/{member}", handle: a.removeMember},
+
+		{pattern: "POST /v2/images/{id}/uploads", handle: a.openUpload},
+		{pattern: "GET /v2/images/{id}/uploads/{upload}", handle: a.showUpload},
+		{pattern: "DELETE /v2/images/{id}/uploads/{upload}", handle: a.abortUpload},
+		{pattern: "POST /v2/images/{id}/uploads/{upload}/parts", handle: a.signParts},
+		{pattern: "POST /v2/images/{id}/uploads/{upload}/complete", handle: a.completeUpload},
+
+		{pattern: "GET /v2/images/{id}/file", handle: a.downloadFile},
+		{pattern: "GET /v2/images/{id}/download", handle: a.signDownload},
+	}
+}
+
+// dispatch answers in our own words where the mux would use its own: no such path, and no such method on it.
+func (a *api) dispatch(w http.ResponseWriter, r *http.Request) {
+	h, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	seen := &headerOnly{header: http.Header{}}
+	h.ServeHTTP(seen, r)
+	switch {
+	case seen.status == http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", seen.header.Get("Allow"))
+		a.fail(w, r, images.Errorf(methodNotAllowed, "%s does not take %s; it takes %s.", r.URL.Path, r.Method, seen.header.Get("Allow")))
+	case seen.status/100 == 3:
+		h.ServeHTTP(w, r) // the mux's own redirect to a clean path
+	default:
+		a.fail(w, r, images.Errorf(images.NotFound, "There is nothing at %.200q.", r.URL.Path))
+	}
+}
+
+// headerOnly records what a handler would answer.
+type headerOnly struct {
+	header http.Header
+	status int
+}
+
+func (h *headerOnly) Header() http.Header         { return h.header }
+func (h *headerOnly) WriteHeader(status int)      { h.status = status }
+func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }

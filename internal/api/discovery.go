@@ -1,0 +1,67 @@
+package api
+
+import (
+	"net/http"
+
+	"bullion/internal/images"
+)
+
+// storeID is the name of the one store, as /v2/info/stores and the stores attribute show it.
+const storeID = "s3"
+
+// importMethods are what POST …/import takes now.
+var importMethods = ""
+
+// versionIDs are the versions whose additions are served, the newest first.
+var versionIDs = []string{"v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
+
+func versionDocument(r *http.Request) any {
+	type link struct {
+		Rel  string `json:"rel"`
+		Href string `json:"href"`
+	}
+	type version struct {
+		ID     string `json:"id"`
+		Status string `json:"status"`
+		Links  []link `json:"links"`
+	}
+	list := make([]version, len(versionIDs))
+	for n, id := range versionIDs {
+		status := "SUPPORTED"
+		if n == 0 {
+			status = "CURRENT"
+		}
+		list[n] = version{id, status, []link{{"self", baseURL(r) + "/v2/"}}}
+	}
+	return map[string]any{"versions": list}
+}
+
+// baseURL is where the client reached us.
+func baseURL(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+func (a *api) versionChoices(w http.ResponseWriter, r *http.Request) error {
+	writeJSON(w, http.StatusMultipleChoices, versionDocument(r))
+	return nil
+}
+
+func (a *api) versions(w http.ResponseWriter, r *http.Request) error {
+	writeJSON(w, http.StatusOK, versionDocument(r))
+	return nil
+}
+
+func (a *api) healthcheck(w http.ResponseWriter, r *http.Request) error {
+	if a.Ready != nil {
+		if err := a.Ready(r.Context()); err != nil {
+			return images.Wrap(images.Unavailable, err, "The service cannot reach what it needs.")
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	w.Write([]byte("OK"))
+	return nil
+}

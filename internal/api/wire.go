@@ -1,0 +1,200 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"bullion/internal/images"
+)
+
+// document is the image as clients read it: custom properties first, then the attributes in Glance's order. It is written by hand since
+// custom properties are members of the same object.
+func document(i *images.Image) []byte {
+	b := &object{}
+	for _, name := range slices.Sorted(maps.Keys(i.Properties)) {
+		if !images.Base(name) {
+			b.text(name, i.Properties[name])
+		}
+	}
+	status(b, i)
+	b.text("name", i.Name)
+	b.orNull("disk_format", i.DiskFormat)
+	b.orNull("container_format", i.ContainerFormat)
+	b.text("visibility", string(i.Visibility))
+	b.number("size", i.Size)
+	b.number("virtual_size", i.VirtualSize)
+	b.text("status", string(i.Status))
+	b.orNull("checksum", i.Checksum)
+	b.value("protected", i.Protected)
+	b.value("min_ram", i.MinRAM)
+	b.value("min_disk", i.MinDisk)
+	b.text("owner", i.Owner)
+	b.value("os_hidden", i.Hidden)
+	algo := ""
+	if i.HashValue != "" {
+		algo = images.HashAlgo
+	}
+	b.orNull("os_hash_algo", algo)
+	b.orNull("os_hash_value", i.HashValue)
+	b.text("id", i.ID)
+	b.text("created_at", timestamp(i.CreatedAt))
+	b.text("updated_at", timestamp(i.UpdatedAt))
+	b.value("tags", nonNil(i.Tags))
+	if i.HasData() {
+		b.text("stores", storeID)
+	}
+	b.text("self", "/v2/images/"+i.ID)
+	b.text("file", "/v2/images/"+i.ID+"/file")
+	b.text("schema", "/v2/schemas/image")
+	return b.end()
+}
+
+// status adds what is known of the way to active, in properties of our own. An active image has none, so that tools that compare
+// properties see what they set.
+func status(b *object, i *images.Image) {
+	u := i.Upload
+	if u == nil || i.HasData() {
+		return
+	}
+	b.text("bullion_upload", u.ID)
+	b.text("bullion_upload_state", string(u.Shown()))
+	if v := u.Validation; v != nil && u.Object != nil {
+		b.text("bullion_progress", fmt.Sprintf("%s %d/%d", v.Phase, v.Hashed, u.Object.Size))
+	}
+	if r := u.Rejection; r != nil {
+		b.text("bullion_rejection", fmt.Sprintf("%s: %s %s", r.Code, r.Message, r.Hint))
+	}
+}
+
+// object builds one JSON object.
+type object struct{ buf []byte }
+
+func (o *object) value(name string, v any) {
+	if o.buf == nil {
+		o.buf = append(make([]byte, 0, 1024), '{')
+	} else {
+		o.buf = append(o.buf, ',')
+	}
+	o.buf = append(append(o.buf, encode(name)...), ':')
+	o.buf = append(o.buf, encode(v)...)
+}
+
+func (o *object) text(name, v string) { o.value(name, v) }
+
+func (o *object) orNull(name, v string) {
+	if v == "" {
+		o.value(name, nil)
+	} else {
+		o.value(name, v)
+	}
+}
+
+func (o *object) number(name string, v *int64) {
+	if v == nil {
+		o.value(name, nil)
+	} else {
+		o.value(name, *v)
+	}
+}
+
+func (o *object) end() []byte { return append(o.buf, '}') }
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only strings, numbers, booleans and lists of strings get here
+	}
+	return b
+}
+
+// timestamp is a time in Glance's form: UTC, whole seconds.
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+type memberDocument struct {
+	MemberID  string              `json:"member_id"`
+	ImageID   string              `json:"image_id"`
+	Status    images.MemberStatus `json:"status"`
+	CreatedAt string              `json:"created_at"`
+	UpdatedAt string              `json:"updated_at"`
+	Schema    string              `json:"schema"`
+}
+
+func member(m images.Member) memberDocument {
+	return memberDocument{m.ProjectID, m.ImageID, m.Status, timestamp(m.CreatedAt), timestamp(m.UpdatedAt), "/v2/schemas/member"}
+}
+
+type uploadDocument struct {
+	ID         string              `json:"id"`
+	ImageID    string              `json:"image_id"`
+	State      images.UploadState  `json:"state"`
+	Mode       images.UploadMode   `json:"mode"`
+	Size       int64               `json:"size"`
+	PartSize   int64               `json:"part_size"`
+	Parts      int                 `json:"parts"`
+	CreatedAt  string              `json:"created_at"`
+	ExpiresAt  string              `json:"expires_at"`
+	Signed     []signedDocument    `json:"signed"`
+	Have       []partDocument      `json:"have"`
+	Validation *validationDocument `json:"validation,omitempty"`
+	Rejection  *images.Rejection   `json:"rejection,omitempty"`
+}
+
+type signedDocument struct {
+	Number int   `json:"number"`
+	Size   int64 `json:"size"`
+	requestDocument
+}
+
+// requestDocument is a request that the holder may make as it stands.
+type requestDocument struct {
+	Method    string            `json:"method"`
+	URL       string            `json:"url"`
+	Headers   map[string]string `json:"headers"`
+	ExpiresAt string            `json:"expires_at"`
+}
+
+type partDocument struct {
+	Number int   `json:"number"`
+	Size   int64 `json:"size"`
+}
+
+type validationDocument struct {
+	Phase  images.Phase `json:"phase"`
+	Hashed int64        `json:"hashed"`
+	Total  int64        `json:"total"`
+}
+
+func upload(v *images.UploadView) uploadDocument {
+	u := v.Upload
+	d := uploadDocument{ID: u.ID, ImageID: v.Image.ID, State: u.Shown(), Mode: u.Mode, Size: u.Size, PartSize: u.PartSize, Parts: u.Parts,
+		CreatedAt: timestamp(u.CreatedAt), ExpiresAt: timestamp(u.ExpiresAt), Rejection: u.Rejection,
+		Signed: []signedDocument{}, Have: []partDocument{}}
+	for _, p := range v.Signed {
+		d.Signed = append(d.Signed, signedDocument{p.Number, p.Size, request(p.SignedRequest)})
+	}
+	for _, p := range v.Parts {
+		d.Have = append(d.Have, partDocument{p.Number, p.Size})
+	}
+	if u.Validation != nil && u.Object != nil {
+		d.Validation = &validationDocument{u.Validation.Phase, u.Validation.Hashed, u.Object.Size}
+	}
+	return d
+}
+
+func request(r images.SignedRequest) requestDocument {
+	d := requestDocument{Method: r.Method, URL: r.URL, Headers: map[string]string{}, ExpiresAt: timestamp(r.Expires)}
+	for name := range r.Header {
+		d.Headers[name] = r.Header.Get(name)
+	}
+	return d
+}
