@@ -237,6 +237,7 @@ func (q *Query) Sorted(list []*Image) {
 type Page struct {
 	Images []*Image
 	// Next is the position at which the list goes on, nil at its end. A store that reads a bounded number of records
-	// may return fewer images than asked for, even none, with a Next: it is then the last record that was read.
+	// may return fewer images than asked for, even none, with a Next: it is then the last record that was read. Whoever asked can see
+	// that record (Visible), since its id becomes the client's marker; and each page goes on, so that following Next ends.
 	Next *Image
 }

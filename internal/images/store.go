@@ -29,11 +29,11 @@ type Store interface {
 	// Due returns up to limit live records whose DueAt is set and not after the time, the longest due first.
 	Due(ctx context.Context, at time.Time, limit int) ([]*Image, error)
 
-	// Members returns the member list of an image, the oldest first; empty when there is none.
+	// Members returns the member list of an image, the oldest first, then by project; empty when there is none.
 	Members(ctx context.Context, imageID string) ([]Member, error)
 	// Member returns one entry. NotFound when there is none.
 	Member(ctx context.Context, imageID, projectID string) (*Member, error)
-	// CreateMember adds an entry. Conflict when there is one; NotFound when the image is not there;
+	// Member lists are beside the record: writing them changes no version. CreateMember adds an entry. Conflict when there is one; NotFound when the image is not there;
 	// TooLarge when the image has MaxMembers.
 	CreateMember(ctx context.Context, m Member) error
 	// UpdateMember changes the status of an entry and its UpdatedAt. NotFound when there is none.
@@ -62,7 +62,7 @@ type Store interface {
 //	otherwise         the record is replaced
 //
 // The store compares Was.Version with what it has: ErrStale when they differ or the record is gone. It writes Is with the version
-// Was.Version+1 (1 when new) and sets Is.Version when it succeeded. Usage of the owners changes by
+// Was.Version+1 (1 when new) and sets Is.Version when it succeeded, and only then; nothing else of the Write is changed. Usage of the owners changes by
 // UsageDeltas in the same transaction.
 type Write struct {
 	Was, Is *Image
@@ -70,7 +70,7 @@ type Write struct {
 	// OverQuota, unless it does not raise the figure that is over.
 	Limit *Usage
 	// Event tells of the change; nil when nothing that concerns others changed. The store keeps it in the same transaction,
-	// with Seq = Is.Version.
+	// with Seq = the new version, whatever Event.Seq says.
 	Event *Event
 }
 
