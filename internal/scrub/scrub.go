@@ -1,0 +1,117 @@
+// Package scrub keeps the promises that a crash, a lost event or a forgotten upload would break: it finishes deletes and aborted uploads, expires
+// uploads that nobody goes on with, restarts validations whose lease ran out, and takes up objects whose event never came.
+package scrub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"bullion/internal/images"
+	"bullion/internal/validation"
+)
+
+// Scrubber does the rounds. Set the exported fields before the first call.
+type Scrubber struct {
+	Images    *images.Service
+	Validator *validation.Validator
+	Log       *slog.Logger
+	Now       func() time.Time
+
+	// Batch bounds the records of one round; default 100.
+	Batch int
+	// Grace is how old an object without a waiting record must be before it is deleted; default 1 hour.
+	Grace time.Duration
+}
+
+// Report counts what a round did.
+type Report struct {
+	Deleted   int // images whose delete was finished
+	Ended     int // uploads whose end was finished
+	Expired   int // uploads given up
+	Validated int // validations run
+	Adopted   int // objects whose event never came
+	Failed    int // records that will be tried again
+}
+
+// Due does what is due now, at most one batch, and says whether there may be more.
+func (s *Scrubber) Due(ctx context.Context) (r Report, more bool, err error) {
+	limit := s.Batch
+	if limit == 0 {
+		limit = 100
+	}
+	due, err := s.Images.Store.Due(ctx, s.Now(), limit)
+	if err != nil {
+		return r, false, err
+	}
+	for _, i := range due {
+		if err := s.one(ctx, i, &r); err != nil {
+			if ctx.Err() != nil {
+				return r, true, ctx.Err()
+			}
+			r.Failed++
+			s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("image", i.ID), slog.String("status", string(i.Status)), slog.String("error", err.Error()))
+		}
+	}
+	return r, len(due) == limit && r.Failed < limit, nil
+}
+
+func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
+	u := i.Upload
+	switch {
+	case i.Status == images.StatusPendingDelete:
+		r.Deleted++
+		return s.Images.FinishDelete(ctx, i)
+	case u == nil:
+		return nil
+	case u.State == images.UploadEnding:
+		r.Ended++
+		return s.Images.FinishUpload(ctx, i)
+	case u.State == images.UploadOpen:
+		r.Expired++
+		return s.Images.ExpireUpload(ctx, i)
+	case u.State == images.UploadReceived && u.Validation != nil:
+		r.Validated++
+		err := s.Validator.Run(ctx, i.ID, u.ID)
+		if errors.Is(err, images.ErrBusy) || errors.Is(err, validation.ErrContinue) {
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// Adopt looks at every object in the bucket and takes up those whose record does not know of them: the event was lost, or the host died
+// between the object and its event. Objects that nobody waits for are deleted when they are older than the grace time.
+func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
+	grace := s.Grace
+	if grace == 0 {
+		grace = time.Hour
+	}
+	var failed error
+	err = s.Images.Blobs.List(ctx, "images/", "", func(o images.Stored) bool {
+		imageID, _, ok := images.ParseKey(o.Key)
+		if !ok {
+			return true
+		}
+		i, err := s.Images.Store.Image(ctx, imageID)
+		switch {
+		case err != nil && images.KindOf(err) != images.NotFound:
+			failed = fmt.Errorf("record of %s: %w", o.Key, err)
+			return false
+		case err == nil && i.Blob != nil && i.Blob.Key == o.Key:
+			return true
+		case err == nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > grace:
+			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !errors.Is(err, validation.ErrContinue) && !errors.Is(err, images.ErrBusy) {
+				r.Failed++
+				s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("key", o.Key), slog.String("error", err.Error()))
+			} else {
+				r.Adopted++
+			}
+		}
+		return ctx.Err() == nil
+	})
+	return r, errors.Join(err, failed, ctx.Err())
+}
