@@ -1,8 +1,8 @@
 package diskimage
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -178,13 +178,41 @@ func (in *inspection) run() error {
 	if err != nil {
 		return err
 	}
-	switch in.opts.ContainerFormat {
-	case "", "bare", "ami", "ari", "aki":
-		return in.bare(g)
-	default:
-		in.rep.warn("The contents of a container_format of %s are not inspected.", in.opts.ContainerFormat)
-		return nil
+	if err := checkPolyglot(g); err != nil {
+		return err
 	}
+	switch in.opts.ContainerFormat {
+	case "":
+		return in.anyContainer(g)
+	case "bare", "ami", "ari", "aki":
+		return in.bare(g)
+	case "ova":
+		return in.ova(g)
+	case "ovf":
+		return in.ovf(g)
+	case "compressed":
+		return in.compressed(g)
+	}
+	in.rep.warn("The contents of an image with container_format %s are not inspected.", in.opts.ContainerFormat)
+	return nil
+}
+
+// anyContainer finds out the container_format too.
+func (in *inspection) anyContainer(g *signs) error {
+	if is, err := isOVA(in.file, g); err != nil {
+		return err
+	} else if is {
+		in.rep.ContainerFormat = "ova"
+		return in.ova(g)
+	}
+	if err := in.bare(g); err != nil {
+		return err
+	}
+	in.rep.ContainerFormat = "bare"
+	if f := in.rep.DiskFormat; f == "aki" || f == "ari" {
+		in.rep.ContainerFormat = f
+	}
+	return nil
 }
 
 // empty judges a file of no bytes. Glance clients upload one and expect it to become active.
@@ -201,32 +229,63 @@ func (in *inspection) empty() error {
 
 // bare inspects a file that is the image itself.
 func (in *inspection) bare(g *signs) error {
-	declared := in.opts.DiskFormat
-	if err := checkPolyglot(g); err != nil {
+	found, err := in.detect(in.file, g)
+	if err != nil {
 		return err
 	}
-	found := in.detect(g)
-	if declared == "" {
+	if in.opts.DiskFormat == "" {
 		in.rep.DiskFormat = found
-	} else if err := in.match(declared, found, g); err != nil {
-		if err := in.object(asRejection(err)); err != nil {
+	}
+	if err := in.match(in.opts.DiskFormat, found, g); err != nil {
+		if err := in.object(err); err != nil {
 			return err
 		}
 	}
-	v, err := in.open(found, g)
+	v, err := in.open(in.file, found, g)
 	if err != nil {
 		return err
 	}
 	return in.accept(v)
 }
 
-// accept takes over what was found out about a volume.
+// accept takes over what was found out about a volume, and looks inside it.
 func (in *inspection) accept(v *volume) error {
 	in.rep.VirtualSize = v.size
 	for _, w := range v.warnings {
 		in.rep.warn("%s", w)
 	}
-	return nil
+	if v.disk == nil {
+		return in.judgeBoot(v)
+	}
+	inner := v.signs
+	if inner == nil {
+		var err error
+		if inner, err = sniffHead(*v.disk); err != nil {
+			return err
+		}
+		if err := in.checkNested(v, inner); err != nil {
+			return err
+		}
+	}
+	if err := in.facts(*v.disk, inner, v.format); err != nil {
+		return err
+	}
+	return in.judgeBoot(v)
+}
+
+// checkNested refuses a disk whose contents are again a disk image: a program that guesses formats would open that one.
+func (in *inspection) checkNested(v *volume, inner *signs) error {
+	if len(inner.disks) == 0 {
+		return nil
+	}
+	if inner.disks[0] == "luks" && len(inner.disks) == 1 {
+		if in.opts.EncryptionKeyID != "" {
+			in.rep.warn("The contents are encrypted with LUKS and were not checked.")
+			return nil
+		}
+		return in.object(reject(CodeEncrypted, "Upload the decrypted disk, or set cinder_encryption_key_id if this is an encrypted volume of Cinder.", "The disk inside is encrypted with LUKS, so it cannot be checked."))
+	}
+	return reject(CodeNested, "Unpack it: qemu-img convert the inner image, then upload that.", "The disk inside the %s image is itself a %s image.", v.format, inner.disks[0])
 }
 
 // checkPolyglot refuses bytes that are more than one disk format. A disc image with a partition table is none: it boots from a stick too.
@@ -241,35 +300,89 @@ func checkPolyglot(g *signs) error {
 	return nil
 }
 
-// detect names the format that the bytes have.
-func (in *inspection) detect(g *signs) string {
+// detect names the format that the bytes have. Kernels and RAM disks are told apart only when nothing was declared:
+// their marks are weak, and a disk that happens to carry one is still a disk.
+func (in *inspection) detect(f span, g *signs) (string, error) {
 	switch {
 	case len(g.disks) > 0:
-		return g.disks[0]
+		return g.disks[0], nil
 	case g.iso, g.udf:
-		return "iso"
+		return "iso", nil
+	case in.opts.DiskFormat != "":
+		return "raw", nil
+	case g.kernel != "":
+		return "aki", nil
+	case g.cpio:
+		return "ari", nil
+	case g.packing != "":
+		if b, err := unpackPrefix(f, g.packing, 512); err != nil {
+			return "", err
+		} else if bytes.HasPrefix(b, []byte("070701")) {
+			return "ari", nil
+		}
 	}
-	return "raw"
+	return "raw", nil
 }
 
-// match compares the format found with the one declared.
-func (in *inspection) match(declared, found string, g *signs) error {
+// known are the disk formats that are checked here.
+var known = []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ploop", "iso", "gpt", "luks", "aki", "ari", "ami"}
+
+// match compares the format found with the one declared, "" for none.
+func (in *inspection) match(declared, found string, g *signs) *Rejection {
 	switch {
-	case found == declared:
+	case foreign[found] != "":
+		return nil // refused by open, with a better message
+	case found == "raw":
+		return in.matchRaw(declared, g)
+	case declared == "", found == declared:
 		return nil
 	case found == "luks" && in.opts.EncryptionKeyID != "" && declared == "raw":
 		return nil
-	case foreign[found] != "":
-		return nil // refused by open, with a better message
-	case declared == "raw" && found == "iso":
+	case found == "iso" && declared == "raw":
 		in.rep.warn("The file is an ISO image; set disk_format to iso if it is to be used as a disc.")
 		return nil
-	case found == "raw":
-		return reject(CodeFormatMismatch, "Set disk_format to the real format of the file, or upload the right file.", "disk_format says %s, but the file has no %s header.", declared, declared)
-	default:
-		return reject(CodeFormatMismatch, "Set disk_format to "+found+", or convert the file: qemu-img convert -f "+qemuName(found)+" -O "+qemuName(declared)+" FILE NEW.",
-			"disk_format says %s, but the file is %s.", declared, found)
 	}
+	hint := "Set disk_format to " + found + "."
+	if to := qemuName(declared); slices.Contains(known[:7], declared) {
+		hint = "Set disk_format to " + found + ", or convert the file: qemu-img convert -f " + qemuName(found) + " -O " + to + " FILE NEW."
+	}
+	return reject(CodeFormatMismatch, hint, "disk_format says %s, but the file is %s.", declared, found)
+}
+
+// matchRaw judges bytes without the header of a disk format.
+func (in *inspection) matchRaw(declared string, g *signs) *Rejection {
+	packed := g.packing != "" || g.tar
+	wrong := "Set disk_format to the real format of the file, or upload the right file."
+	switch {
+	case declared == "aki":
+		if g.kernel == "" {
+			return reject(CodeFormatMismatch, wrong, "disk_format says aki, but the file is not a kernel.")
+		}
+	case declared == "ari":
+		if !g.cpio && (g.packing == "" || g.packing == "zip" || g.packing == "7z") {
+			return reject(CodeFormatMismatch, wrong, "disk_format says ari, but the file is not an initial RAM disk.")
+		}
+	case declared == "", declared == "raw", declared == "ami", declared == "gpt":
+		what := g.packing
+		if g.tar {
+			what = "tar"
+		}
+		switch {
+		case packed:
+			return reject(CodeCompressed, "Decompress it first, then upload the disk that is inside.", "The file is a %s archive, not a disk.", what)
+		case g.text != "":
+			return reject(CodeNotADisk, "Download the image again; the server may have answered with an error page.", "The file is %s, not a disk.", g.text)
+		case declared == "gpt" && !g.bootSig && !g.gpt:
+			return reject(CodeFormatMismatch, wrong, "disk_format says gpt, but the file has no partition table.")
+		case declared == "ami" && g.fs == "":
+			in.rep.warn("disk_format says ami, but the file has no file system that is known here.")
+		}
+	case !slices.Contains(known, declared):
+		in.rep.warn("disk_format %s is not known here, so only the absence of other formats was checked.", declared)
+	default:
+		return reject(CodeFormatMismatch, wrong, "disk_format says %s, but the file has no %s header.", declared, declared)
+	}
+	return nil
 }
 
 // qemuName is what qemu calls a disk format.
@@ -286,22 +399,37 @@ func qemuName(format string) string {
 }
 
 // open checks the image in the format found.
-func (in *inspection) open(found string, g *signs) (*volume, error) {
+func (in *inspection) open(f span, found string, g *signs) (*volume, error) {
 	if name := foreign[found]; name != "" {
 		return nil, reject(CodeUnsupported, "Convert it: qemu-img convert -O qcow2 FILE NEW.qcow2, then upload NEW.qcow2.", "The file is %s, which is not a supported disk_format.", name)
 	}
 	switch found {
 	case "qcow2":
-		return openQcow2(in.file, in.lim)
+		return openQcow2(f, in.lim)
+	case "vmdk":
+		return openVMDK(f, in.lim)
+	case "vhd":
+		return openVHD(f, in.lim)
+	case "vhdx":
+		return openVHDX(f, in.lim)
+	case "vdi":
+		return openVDI(f, in.lim)
+	case "ploop":
+		return openPloop(f, in.lim)
+	case "luks":
+		return openLUKS(f, in.lim, in.opts.EncryptionKeyID)
 	case "iso":
 		if !g.iso {
-			return openUDF(in.file), nil
+			return openUDF(f, g), nil
 		}
-		return openISO(in.file)
-	case "raw":
-		return openRaw(in.file, g)
+		return openISO(f, g)
+	case "aki", "ari":
+		return &volume{format: found, size: f.size}, nil
 	}
-	return nil, errors.New("no parser for " + found)
+	if d := in.opts.DiskFormat; d == "aki" || d == "ari" {
+		return &volume{format: d, size: f.size}, nil
+	}
+	return openRaw(f, g)
 }
 
 func notBootable(what string) *Rejection {

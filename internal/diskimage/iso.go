@@ -7,8 +7,8 @@ const maxISODescriptors = 32
 
 // openISO checks an ISO 9660 image. An MBR or GPT in its first 32 KiB is legitimate: the image starts from a USB stick as well.
 // A volume smaller than the file is normal; tools append to it.
-func openISO(f span) (*volume, error) {
-	v := &volume{format: "iso", size: f.size, disk: &f}
+func openISO(f span, g *signs) (*volume, error) {
+	v := &volume{format: "iso", size: f.size, disk: &f, signs: g}
 	for sector := int64(16); sector < 16+maxISODescriptors; sector++ {
 		d, err := f.read(sector*2048, 2048)
 		if err != nil {
@@ -37,6 +37,6 @@ func openISO(f span) (*volume, error) {
 }
 
 // openUDF takes a UDF image without ISO 9660 descriptors as it is.
-func openUDF(f span) *volume {
-	return &volume{format: "iso", size: f.size, disk: &f, warnings: []string{"The image is UDF without ISO 9660; its file system was not checked."}}
+func openUDF(f span, g *signs) *volume {
+	return &volume{format: "iso", size: f.size, disk: &f, signs: g, warnings: []string{"The image is UDF without ISO 9660; its file system was not checked."}}
 }

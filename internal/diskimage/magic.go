@@ -3,6 +3,7 @@ package diskimage
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 var (
@@ -42,6 +43,25 @@ var foreign = map[string]string{
 
 // sniff reads the start and the end of s and names every format whose magic number is there.
 func sniff(s span) (*signs, error) {
+	g, err := sniffHead(s)
+	if err != nil || s.size < 512 {
+		return g, err
+	}
+	tail, err := s.read(s.size-512, 512)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(tail, []byte("conectix")) && !slices.Contains(g.disks, "vhd") {
+		g.disks = append(g.disks, "vhd")
+	}
+	if bytes.HasPrefix(tail, []byte("koly\x00\x00\x00\x04")) {
+		g.disks = append(g.disks, "dmg")
+	}
+	return g, nil
+}
+
+// sniffHead is sniff without the end of s.
+func sniffHead(s span) (*signs, error) {
 	head, err := s.readUpTo(0, headSize)
 	if err != nil {
 		return nil, err
@@ -89,21 +109,9 @@ func sniff(s span) (*signs, error) {
 	if at(0, "#!/bin/sh\n#V2.0 Format\nmodprobe cloop") {
 		disk("cloop")
 	}
-	vhd := at(0, "conectix")
-	if s.size >= 512 {
-		tail, err := s.read(s.size-512, 512)
-		if err != nil {
-			return nil, err
-		}
-		vhd = vhd || bytes.HasPrefix(tail, []byte("conectix"))
-		if bytes.HasPrefix(tail, []byte("koly\x00\x00\x00\x04")) {
-			disk("dmg")
-		}
-	}
-	if vhd {
+	if at(0, "conectix") {
 		disk("vhd")
 	}
-
 	for sector := 16; sector <= 17; sector++ { // the descriptor sequence begins at sector 16; UDF bridges may begin with BEA01
 		g.iso = g.iso || at(sector*2048+1, "CD001")
 	}

@@ -12,7 +12,7 @@ type partition struct {
 	start, size int64  // bytes
 	guid        string // GPT type, in upper case; "" in an MBR
 	kind        byte   // MBR type; 0 in a GPT
-	active      bool   // MBR boot flag
+	active      bool   // MBR boot flag, or the GPT attribute "legacy BIOS bootable"
 }
 
 // partitionTable is what the first sectors say about the disk.
@@ -161,7 +161,7 @@ func (t *partitionTable) readGPTCopy(d span, sector, lba int64) (reason string, 
 		if to < from || to >= 1<<50 {
 			return "", reject(CodePartitions, "Write the partition table again.", "The GPT has a partition from sector %d to %d.", from, to)
 		}
-		t.parts = append(t.parts, partition{start: int64(from) * sector, size: int64(to-from+1) * sector, guid: guid})
+		t.parts = append(t.parts, partition{start: int64(from) * sector, size: int64(to-from+1) * sector, guid: guid, active: e[48]&4 != 0})
 	}
 	if lba == 1 && le.Uint64(h[32:]) >= uint64(d.size/sector) {
 		t.warnings = append(t.warnings, "The backup GPT should be past the end of the disk; run gdisk on it to move it (x, e, w).")

@@ -8,8 +8,9 @@ import (
 // volume is a checked image: the disk inside it, ready to be read.
 type volume struct {
 	format   string
-	size     int64 // virtual size in bytes
-	disk     *span // the contents of the disk; nil when they cannot be read
+	size     int64  // virtual size in bytes
+	disk     *span  // the contents of the disk; nil when they cannot be read
+	signs    *signs // of the disk, when it is the file itself and so is known already
 	warnings []string
 }
 

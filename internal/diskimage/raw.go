@@ -2,7 +2,7 @@ package diskimage
 
 // openRaw checks what can be checked of bytes without a header: the partition table, when there is one.
 func openRaw(f span, g *signs) (*volume, error) {
-	v := &volume{format: "raw", size: f.size, disk: &f}
+	v := &volume{format: "raw", size: f.size, disk: &f, signs: g}
 	t, err := readPartitions(f, g)
 	if err != nil {
 		return nil, err
