@@ -1,0 +1,70 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"bullion/internal/images"
+)
+
+// kinds gives the codes of S3 that the service acts on. Everything else is a fault of the store.
+//
+// HEAD has no body, so its 404 is NotFound whether the object or the bucket is missing: Check tells them apart.
+// The answer 409 ConditionalRequestConflict means that another write of the same key is under way, or was until now.
+// InvalidPart means that a part was sent again since it was listed.
+var kinds = map[string]images.Kind{
+	"NotFound":                   images.NotFound,
+	"NoSuchKey":                  images.NotFound,
+	"NoSuchVersion":              images.NotFound,
+	"NoSuchUpload":               images.NotFound,
+	"PreconditionFailed":         images.Conflict,
+	"ConditionalRequestConflict": images.Conflict,
+	"InvalidPart":                images.Conflict,
+}
+
+// fault gives an error of S3 its kind. doing says what was tried with which key.
+func fault(err error, doing, key string) error {
+	if err == nil {
+		return nil
+	}
+	what := doing + " " + key
+	if kind, ok := kinds[code(err)]; ok {
+		text := "The storage has no such object or upload"
+		if kind == images.Conflict {
+			text = "The storage already has an object there, or one is being written"
+		}
+		return images.Wrap(kind, fmt.Errorf("%s: %w", what, err), "%s", text)
+	}
+	if unavailable(err) {
+		return images.Wrap(images.Unavailable, fmt.Errorf("%s: %w", what, err), "The storage of images does not answer; try again")
+	}
+	return fmt.Errorf("s3store: %s: %w", what, err)
+}
+
+// code is the name that S3 gives an error, "" when it did not answer.
+func code(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// unavailable says whether the same call may succeed later: S3 is out of reach, throttles or fails. S3 may send such a code with status 200, when it
+// failed after it began to answer.
+func unavailable(err error) bool {
+	switch code(err) {
+	case "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout":
+		return true
+	}
+	if r, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		status := r.HTTPStatusCode()
+		return status >= 500 && status != http.StatusNotImplemented || status == http.StatusTooManyRequests
+	}
+	_, unsent := errors.AsType[*smithyhttp.RequestSendError](err)
+	return unsent && !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
