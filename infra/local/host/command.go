@@ -1,0 +1,155 @@
+// Package host runs Bullion on one machine: the API, identity and the dashboard on one port, the embedded S3 server on another, records in SQLite, and
+// the work in the background that on AWS is done by functions.
+//
+// Everything lives in one data directory that only its user can read:
+//
+//	bullion.db       records, outbox of storage events (SQLite)
+//	s3/              objects and open uploads
+//	users.json       users, projects, roles (password hashes)
+//	keys.json        the key that signs tokens
+//	s3-key.json      the account of the embedded S3 server, known to this host alone
+//	clouds.yaml      how OpenStack tools sign in, written at the first start
+//
+// The program may be killed at any moment. What it had acknowledged is kept, and what it was doing goes on at the next start.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bullion/internal/images"
+)
+
+// Options are the operator's choices.
+type Options struct {
+	Data      string // directory
+	Listen    string // host:port of the API
+	S3Listen  string // host:port of the embedded S3 server; clients must reach it
+	PublicURL string // how clients reach the API; "" is http:// and Listen
+	Policy    string // path of a policy document, or the name of a preset; "" is the default policy
+	Origins   []string
+	LogLevel  string
+	Sync      bool
+
+	MaxSize int64 // bytes
+}
+
+// environment names the variable that sets a flag's default.
+var environment = map[string]string{
+	"data":       "BULLION_DATA",
+	"listen":     "BULLION_LISTEN",
+	"s3-listen":  "BULLION_S3_LISTEN",
+	"public-url": "BULLION_PUBLIC_URL",
+	"policy":     "BULLION_POLICY",
+	"log-level":  "BULLION_LOG_LEVEL",
+}
+
+// Main runs the command line and returns the exit status.
+func Main(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := command(getenv)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "bulliond:", err)
+		return 1
+	}
+	return 0
+}
+
+func command(getenv func(string) string) *cobra.Command {
+	var o Options
+	root := &cobra.Command{
+		Use:   "bulliond",
+		Short: "Bullion on one machine: a vault for virtual machine images",
+		Long: "bulliond keeps virtual machine images and gives them to OpenStack's tools.\n\n" +
+			"Without a command it serves. The first start makes a project and two users and prints their passwords once.",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logger(cmd.ErrOrStderr(), o.LogLevel)
+			if err != nil {
+				return err
+			}
+			return Serve(cmd.Context(), o, log, cmd.OutOrStdout())
+		},
+	}
+	all := root.PersistentFlags()
+	all.StringVar(&o.Data, "data", defaultData(getenv), "directory of records, objects, users and keys")
+	f := root.Flags()
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:9292", "address of the API and the dashboard")
+	f.StringVar(&o.S3Listen, "s3-listen", "127.0.0.1:9293", "address of the S3 server to which images are uploaded")
+	f.StringVar(&o.PublicURL, "public-url", "", "how clients reach the API (default http:// and the listen address)")
+	f.StringVar(&o.Policy, "policy", "", "policy document (YAML or JSON), or the preset admin-only")
+	f.StringSliceVar(&o.Origins, "origin", nil, "origins beside our own whose pages may upload, as https://horizon.example.org")
+	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
+	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
+	f.Int64Var(&o.MaxSize, "max-size", images.MaxImageSize, "largest image, in bytes")
+	for name, variable := range environment {
+		flag := root.Flag(name)
+		flag.Usage += " [$" + variable + "]"
+		if v := getenv(variable); v != "" {
+			flag.DefValue = v
+			if err := flag.Value.Set(v); err != nil {
+				root.RunE = func(*cobra.Command, []string) error { return fmt.Errorf("%s: %w", variable, err) }
+			}
+		}
+	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		// The S3 server changes the working directory, so every path is made absolute before it starts.
+		var err error
+		if o.Data, err = filepath.Abs(o.Data); err != nil {
+			return err
+		}
+		if _, statErr := os.Stat(o.Policy); statErr == nil && o.Policy != "" {
+			o.Policy, err = filepath.Abs(o.Policy)
+		}
+		return err
+	}
+	root.AddCommand(userCommand(&o), projectCommand(&o))
+	return root
+}
+
+// defaultData is where data goes when nothing is said: $XDG_DATA_HOME/bullion.
+func defaultData(getenv func(string) string) string {
+	if dir := getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "bullion")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "share", "bullion")
+	}
+	return "bullion-data"
+}
+
+func logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log level %q is not known; use debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+// sleep waits, or returns false when ctx ends before.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer.C:
+	}
+	return true
+}
+
+var errStopped = errors.New("stopped")

@@ -1,0 +1,290 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"bullion/infra/local/s3engine"
+	"bullion/internal/api"
+	"bullion/internal/identity"
+	"bullion/internal/images"
+	"bullion/internal/policy"
+	"bullion/internal/s3store"
+	"bullion/internal/scrub"
+	"bullion/internal/sqlitestore"
+	"bullion/internal/validation"
+)
+
+const (
+	bucket = "images"
+	region = "us-east-1"
+)
+
+// host is a running program.
+type host struct {
+	Options
+	log       *slog.Logger
+	store     *sqlitestore.Store
+	engine    *s3engine.Server
+	users     *identity.FileDirectory
+	first     *identity.Credentials // made by this start
+	images    *images.Service
+	validator *validation.Validator
+	scrubber  *scrub.Scrubber
+	handler   http.Handler
+	arrived   chan struct{} // wakes a worker that takes storage events
+	taking    sync.Mutex    // held while one is taken
+}
+
+// Serve runs until ctx ends. What a person should read goes to out, the log elsewhere.
+func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) error {
+	if o.PublicURL == "" {
+		o.PublicURL = "http://" + o.Listen
+	}
+	o.PublicURL = strings.TrimRight(o.PublicURL, "/")
+	listener, err := listen(o.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	h, err := open(work, o, log)
+	if err != nil {
+		return err
+	}
+	var background sync.WaitGroup
+	background.Go(func() { h.takeArrivals(work) })
+	background.Go(func() { h.scrub(work) })
+
+	server := &http.Server{
+		Handler:           h.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- h.engine.Wait() }()
+	h.greet(out)
+
+	select {
+	case <-ctx.Done():
+		err = nil
+		fmt.Fprintln(out, "Stopping. Uploads that are under way can be resumed after the next start.")
+	case err = <-failed:
+		if err == nil {
+			err = errStopped
+		}
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if shutdownErr := server.Shutdown(grace); shutdownErr != nil {
+		server.Close()
+	}
+	stop()
+	background.Wait()
+	if engineErr := h.engine.Wait(); err == nil && engineErr != nil && !errors.Is(engineErr, context.Canceled) {
+		err = engineErr
+	}
+	return errors.Join(err, h.store.Close())
+}
+
+// listen takes the port first: nothing is made or changed when another program has it.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is taken by another program, perhaps another bulliond: stop it, or choose another address with --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --listen", addr)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose an address of this machine with --listen", addr, err)
+	}
+	return l, nil
+}
+
+// open makes every part and joins them.
+func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error) {
+	h := &host{Options: o, log: log, arrived: make(chan struct{}, 1)}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --data", err)
+	}
+	rules, err := loadPolicy(o.Policy)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s3Key(filepath.Join(o.Data, "s3-key.json"))
+	if err != nil {
+		return nil, err
+	}
+	// The S3 server locks the data directory, so it starts before anything is written to the database; its first event waits for the store.
+	opened := make(chan struct{})
+	if h.engine, err = s3engine.Start(ctx, s3engine.Config{
+		Dir: filepath.Join(o.Data, "s3"), Addr: o.S3Listen,
+		AccessKey: key.Access, SecretKey: key.Secret, Region: region, Bucket: bucket,
+		AllowedOrigins: append([]string{origin(o.PublicURL), "http://" + o.Listen}, o.Origins...),
+		Sync:           o.Sync,
+		Log:            log,
+		Created: func(ctx context.Context, object s3engine.Object) error {
+			select {
+			case <-opened:
+				return h.created(ctx, object)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	}); err != nil {
+		return nil, err
+	}
+	if h.store, err = sqlitestore.Open(ctx, filepath.Join(o.Data, "bullion.db")); err != nil {
+		return nil, err
+	}
+	close(opened)
+	client, err := s3store.NewClient(s3store.Config{Endpoint: h.engine.Endpoint(), Region: region, AccessKey: key.Access, SecretKey: key.Secret, PathStyle: true})
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := s3store.New(client, bucket, s3store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	keystone, err := h.openIdentity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h.images = &images.Service{
+		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: api.NewID,
+		Limits: images.ServiceLimits{MaxSize: o.MaxSize}.WithDefaults(),
+	}
+	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, NewID: api.NewID, Now: time.Now}
+	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
+
+	mux := http.NewServeMux()
+	mux.Handle("/v3", keystone.Handler())
+	mux.Handle("/v3/", keystone.Handler())
+	mux.Handle("/", api.New(api.Config{
+		Images: h.images, Auth: keystone.Verifier(), Log: log, AuthURL: o.PublicURL + "/v3", Ready: blobs.Check,
+	}))
+	h.handler = mux
+	return h, nil
+}
+
+// openIdentity opens the directory of users and the signing key, and makes both at the first start.
+func (h *host) openIdentity(ctx context.Context) (*identity.Service, error) {
+	var err error
+	if h.users, err = identity.OpenFile(filepath.Join(h.Data, "users.json")); err != nil {
+		return nil, err
+	}
+	keys, err := identity.OpenKeyFile(filepath.Join(h.Data, "keys.json"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	made, done, err := identity.Bootstrap(ctx, h.users)
+	if err != nil {
+		return nil, err
+	}
+	if done {
+		h.first = &made
+		if err := h.writeClouds(made); err != nil {
+			return nil, err
+		}
+	}
+	return identity.NewService(identity.Config{
+		Directory: h.users, Keys: keys, Revocations: h.users, Credentials: h.users,
+		PublicURL: h.PublicURL, Log: h.log,
+	})
+}
+
+// writeClouds leaves a clouds.yaml for OpenStack's tools, with one cloud for each of the first users.
+func (h *host) writeClouds(c identity.Credentials) error {
+	member := identity.CloudsYAML("bullion", h.PublicURL, c.MemberName, c.MemberPassword, c.Project.Name)
+	admin := identity.CloudsYAML("bullion-admin", h.PublicURL, c.AdminName, c.AdminPassword, c.Project.Name)
+	text := "# Written at the first start. It holds passwords: keep it private, or change them with bulliond user passwd.\n" +
+		member + strings.TrimPrefix(admin, "clouds:\n")
+	return os.WriteFile(filepath.Join(h.Data, "clouds.yaml"), []byte(text), 0o600)
+}
+
+func loadPolicy(choice string) (images.Policy, error) {
+	if choice == "" {
+		return policy.Default(), nil
+	}
+	return policy.Load(choice)
+}
+
+// origin is the scheme and host of a URL, as browsers send it.
+func origin(url string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
+}
+
+type s3Account struct {
+	Access string `json:"access_key"`
+	Secret string `json:"secret_key"`
+}
+
+// s3Key reads the account of the embedded S3 server, and makes it at the first start.
+func s3Key(path string) (a s3Account, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var secret [30]byte
+		rand.Read(secret[:])
+		a = s3Account{Access: "bullion", Secret: base64.RawURLEncoding.EncodeToString(secret[:])}
+		text, _ = json.Marshal(a)
+		return a, os.WriteFile(path, text, 0o600)
+	} else if err != nil {
+		return a, fmt.Errorf("read the account of the S3 server: %w", err)
+	}
+	if err := json.Unmarshal(text, &a); err != nil || a.Access == "" || a.Secret == "" {
+		return a, fmt.Errorf("%s is damaged: delete it, and a new account is made at the next start (signed URLs that are out end)", path)
+	}
+	return a, nil
+}
+
+// digests are the hashes that the S3 server computed while the bytes passed.
+func (h *host) digests(ctx context.Context, b images.Blob) (images.Digests, bool, error) {
+	md5, sha512, ok, err := h.engine.Digests(ctx, b.Key, b.ETag)
+	return images.Digests{MD5: md5, SHA512: sha512}, ok, err
+}
+
+// greet says what a person needs to know.
+func (h *host) greet(out io.Writer) {
+	fmt.Fprintf(out, `Bullion is ready.
+
+  API        %[1]s
+  Dashboard  %[1]s/ui/
+  Data       %[2]s
+`, h.PublicURL, h.Data)
+	if h.first == nil {
+		return
+	}
+	fmt.Fprintf(out, `
+This is the first start. The project %q has two users; their passwords are shown this once:
+
+  %-8s %s   (uploads, shares, deletes its project's images)
+  %-8s %s   (sees and manages everything)
+
+They are also in %s, which OpenStack's tools and bullion read:
+
+  export OS_CLIENT_CONFIG_FILE=%[6]s OS_CLOUD=bullion
+  bullion image create --file YOUR-IMAGE.qcow2 "My first image"
+`, h.first.Project.Name, h.first.MemberName, h.first.MemberPassword, h.first.AdminName, h.first.AdminPassword, filepath.Join(h.Data, "clouds.yaml"))
+}
