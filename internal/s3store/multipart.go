@@ -63,17 +63,21 @@ func (s *Store) Parts(ctx context.Context, key, s3Upload string) ([]images.Part,
 
 // CompleteMultipart makes one object of the parts, and looks at it: an answer alone is not taken for an object.
 func (s *Store) CompleteMultipart(ctx context.Context, key, s3Upload string, parts []images.Part) (images.Blob, error) {
-	ctx, cancel := context.WithTimeout(ctx, completeWithin)
-	defer cancel()
 	var size int64
 	done := make([]types.CompletedPart, len(parts))
 	for n, p := range parts {
 		done[n] = types.CompletedPart{PartNumber: aws.Int32(int32(p.Number)), ETag: aws.String(`"` + p.ETag + `"`)}
 		size += p.Size
 	}
+	return s.complete(ctx, key, s3Upload, done, size)
+}
+
+func (s *Store) complete(ctx context.Context, key, s3Upload string, parts []types.CompletedPart, size int64) (images.Blob, error) {
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
 	out, err := s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &s.bucket, Key: &key, UploadId: &s3Upload, IfNoneMatch: aws.String("*"),
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	})
 	if err != nil {
 		return images.Blob{}, fault(err, "complete multipart upload of", key)

@@ -20,13 +20,16 @@ import (
 	"bullion/internal/images"
 )
 
-// cleanUpWithin bounds what Put does after it failed, whose own context may have ended.
-const cleanUpWithin = 30 * time.Second
+// What Put may still do after it failed or its context ended: let requests end, and then clean up.
+const (
+	endWithin     = 10 * time.Second
+	cleanUpWithin = 30 * time.Second
+)
 
 // Put stores what r gives: at once when it is one part at most, else in parts of which a few are in memory. It reads r in the caller's goroutine, so r must return
 // when ctx ends, as the body of an HTTP request does. size is the length or -1; the error is Invalid when r has another.
 //
-// When Put fails nothing is left behind, as far as S3 can be reached for another 30 seconds; what is left of a process that dies is for scrub.
+// When Put fails nothing is left behind, as far as S3 can be reached for another 40 seconds; what is left of a process that dies is for scrub.
 func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (images.Blob, error) {
 	switch {
 	case size < -1:
@@ -89,7 +92,7 @@ func (p *put) settle(ctx context.Context, failure error) (images.Blob, error) {
 func (p *put) parts(ctx context.Context, buf []byte, size func(n int) int64) (images.Blob, error) {
 	upload, err := p.createMultipart(ctx, &s3.CreateMultipartUploadInput{
 		Key: &p.key, Metadata: map[string]string{metaPartSize: strconv.Itoa(len(buf)), metaPut: p.mark},
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, ChecksumType: types.ChecksumTypeFullObject,
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 	})
 	if err != nil {
 		p.release(buf)
@@ -98,7 +101,7 @@ func (p *put) parts(ctx context.Context, buf []byte, size func(n int) int64) (im
 	parts, err := p.send(ctx, upload, buf, size)
 	if err == nil {
 		var b images.Blob
-		if b, err = p.CompleteMultipart(ctx, p.key, upload, parts); err == nil {
+		if b, err = p.complete(ctx, p.key, upload, parts, p.src.read); err == nil {
 			return b, nil
 		}
 		if b, err = p.settle(ctx, err); err == nil {
@@ -111,25 +114,30 @@ func (p *put) parts(ctx context.Context, buf []byte, size func(n int) int64) (im
 }
 
 // send reads the stream part by part and sends each while the next is read; body is the first. It returns the parts in order, when all requests have ended.
-func (p *put) send(ctx context.Context, upload string, body []byte, size func(n int) int64) ([]images.Part, error) {
+func (p *put) send(ctx context.Context, upload string, body []byte, size func(n int) int64) ([]types.CompletedPart, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	// Requests that are under way when the stream fails, or the caller gives up, may end: a part that S3 is still receiving when the upload is aborted
+	// could stay behind.
+	under, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endWithin, stop) })()
 	var (
 		requests sync.WaitGroup
 		mu       sync.Mutex
-		parts    []images.Part
+		parts    []types.CompletedPart
 		buffers  = make(chan struct{}, p.buffers) // those in use
 	)
 	buffers <- struct{}{}
 	for n := 1; len(body) > 0; n++ {
 		sent := body
 		requests.Go(func() {
-			etag, err := p.sendPart(ctx, upload, n, sent)
+			part, err := p.sendPart(under, upload, n, sent)
 			if err != nil {
 				fail(err)
 			}
 			mu.Lock()
-			parts = append(parts, images.Part{Number: n, ETag: etag, Size: int64(len(sent))})
+			parts = append(parts, part)
 			mu.Unlock()
 			p.release(sent)
 			<-buffers
@@ -148,7 +156,7 @@ func (p *put) send(ctx context.Context, upload string, body []byte, size func(n 
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(parts, func(a, b images.Part) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(parts, func(a, b types.CompletedPart) int { return cmp.Compare(*a.PartNumber, *b.PartNumber) })
 	return parts, nil
 }
 
@@ -166,15 +174,15 @@ func (p *put) next(ctx context.Context, n int, size func(n int) int64) ([]byte, 
 	return buf[:m], nil
 }
 
-func (p *put) sendPart(ctx context.Context, upload string, n int, body []byte) (etag string, err error) {
+func (p *put) sendPart(ctx context.Context, upload string, n int, body []byte) (types.CompletedPart, error) {
 	out, err := p.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &p.bucket, Key: &p.key, UploadId: &upload, PartNumber: aws.Int32(int32(n)), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 		Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
 	})
 	if err != nil {
-		return "", fault(err, fmt.Sprintf("send part %d of", n), p.key)
+		return types.CompletedPart{}, fault(err, fmt.Sprintf("send part %d of", n), p.key)
 	}
-	return unquote(out.ETag), nil
+	return types.CompletedPart{PartNumber: aws.Int32(int32(n)), ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32}, nil
 }
 
 // buffer returns size bytes, of the pool when they are the usual ones.
