@@ -105,10 +105,6 @@ func (f *finder) disk(g *signs) error {
 		case "":
 			return nil
 		case "fat":
-			if t.code {
-				f.bios = true
-				f.evidence("The disk is a FAT file system with boot code.")
-			}
 			return f.tolerate(f.esp(f.d, "the FAT file system"))
 		}
 		return f.tolerate(f.root(f.d, "", g.fs, "the disk"))

@@ -229,6 +229,14 @@ func (in *inspection) empty() error {
 
 // bare inspects a file that is the image itself.
 func (in *inspection) bare(g *signs) error {
+	if is, err := isOVA(in.file, g); err != nil {
+		return err
+	} else if is && in.opts.ContainerFormat != "ova" {
+		if err := in.object(reject(CodeContainerMismatch, "Set container_format to ova, or upload the disk that is inside.", "container_format says bare, but the file is an OVA: an archive with an OVF description.")); err != nil {
+			return err
+		}
+		return in.ova(g)
+	}
 	found, err := in.detect(in.file, g)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func openPloop(f span, lim limits) (*volume, error) {
 		return nil, reject(CodeMalformed, hintPloop, "The block table of the ploop image has %d entries; a disk of %d bytes needs %d.", v.entries, size, need)
 	}
 	err = f.eachEntry(64, v.entries, 4, func(i int64, e []byte) error {
-		if at := int64(le.Uint32(e)) * v.unit; at != 0 && (at < 64+v.entries*4 || at >= f.size) {
+		if at := int64(le.Uint32(e)) * v.unit; at != 0 && (at < 64+v.entries*4 || !f.has(at, min(v.cluster, max(size-i*v.cluster, 0)))) {
 			return reject(CodeTruncated, hintWhole, "Cluster %d of the ploop image is at byte %d, outside the file's data, which ends at byte %d.", i, at, f.size)
 		}
 		return nil

@@ -13,7 +13,8 @@ type vmdkHeader struct {
 	descSize   uint64
 	perTable   int64 // entries of a grain table
 	directory  uint64
-	deflate    bool // grains are compressed
+	overhead   uint64 // sectors before the first grain
+	deflate    bool   // grains are compressed
 }
 
 const (
@@ -60,6 +61,7 @@ func parseVMDKHeader(b []byte) *vmdkHeader {
 		descSize:   le.Uint64(b[36:]),
 		perTable:   int64(le.Uint32(b[44:])),
 		directory:  le.Uint64(b[56:]),
+		overhead:   le.Uint64(b[64:]),
 		deflate:    le.Uint32(b[8:])&(1<<16) != 0 || le.Uint16(b[77:]) == 1,
 	}
 }
@@ -184,6 +186,9 @@ func (h *vmdkHeader) check(f span, lim limits) (int64, error) {
 	if h.perTable != 512 {
 		return 0, reject(CodeMalformed, hintVMDK, "The VMDK has grain tables of %d entries; 512 are usual.", h.perTable)
 	}
+	if h.overhead > uint64(f.size)/512 {
+		return 0, reject(CodeTruncated, hintWhole, "The metadata of the VMDK ends at sector %d, past the end of the file at byte %d.", h.overhead, f.size)
+	}
 	if h.directory == 0 || h.directory > uint64(f.size)/512 {
 		return 0, reject(CodeTruncated, hintWhole, "The grain directory of the VMDK is at sector %d, past the end of the file at byte %d.", h.directory, f.size)
 	}
@@ -211,6 +216,7 @@ type vmdkReader struct {
 // checkTables checks that the grain directory, and the first and last grain tables, point inside the file.
 func (v *vmdkReader) checkTables() error {
 	var tables []int64
+	last := int64(0) // the sector of the last grain
 	err := v.f.eachEntry(int64(v.h.directory)*512, v.h.tables(), 4, func(i int64, e []byte) error {
 		at := int64(le.Uint32(e))
 		if at == 0 {
@@ -231,9 +237,22 @@ func (v *vmdkReader) checkTables() error {
 		if err != nil {
 			return err
 		}
-		err = v.f.eachEntry(at*512, v.h.perTable, 4, func(i int64, e []byte) error { return v.inside(int64(le.Uint32(e))) })
+		err = v.f.eachEntry(at*512, v.h.perTable, 4, func(i int64, e []byte) error {
+			last = max(last, int64(le.Uint32(e)))
+			return v.inside(int64(le.Uint32(e)))
+		})
 	}
-	return err
+	if err != nil || !v.h.deflate || last <= 1 {
+		return err
+	}
+	marker, err := v.f.read(last*512, 12)
+	if err != nil {
+		return err
+	}
+	if size := int64(le.Uint32(marker[8:])); !v.f.has(last*512+12, size) {
+		return v.f.ends(last*512+12, size)
+	}
+	return nil
 }
 
 // inside checks the sector of a grain; 0 stands for none and 1 for zeros.

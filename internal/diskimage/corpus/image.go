@@ -1,7 +1,7 @@
 // Package corpus builds disk images for tests: good, odd, broken and hostile ones of every format, each with the verdict that is
 // right. They are made in memory, byte by byte, from the same documents that package diskimage cites; none of them is a recording.
 //
-// [Synthetic] returns those. [FromQemu] adds images that qemu-img writes, [FromPackages] adds real discs and kernels of Debian packages.
+// [Synthetic] returns them all. The tests of package diskimage add what qemu-img and mkfs write, and real discs and kernels of Debian packages.
 package corpus
 
 import (
