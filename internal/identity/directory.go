@@ -144,6 +144,14 @@ func withImplied(roles []string) []string {
 	return out
 }
 
+// withoutImplied drops the roles that others of the list include, as they take place in a token.
+func withoutImplied(roles []string) []string {
+	return slices.DeleteFunc(slices.Clone(roles), func(r string) bool {
+		rest := slices.DeleteFunc(slices.Clone(roles), func(o string) bool { return o == r })
+		return slices.Contains(withImplied(rest), r)
+	})
+}
+
 // checkName refuses names that no client could send or no log line should show.
 func checkName(field, name string) error {
 	switch {

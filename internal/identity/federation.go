@@ -206,6 +206,9 @@ func (s *Service) granted(ctx context.Context, p *provider, groups []string) (ma
 			return nil, told(fmt.Sprintf("Your groups give you roles in more than %d projects, which do not fit into a token: ask the administrator to narrow the groups that the provider sends.", maxGrants))
 		}
 	}
+	for id, roles := range out {
+		out[id] = withoutImplied(roles)
+	}
 	return out, nil
 }
 

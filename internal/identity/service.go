@@ -104,7 +104,7 @@ func NewService(c Config) (*Service, error) {
 			wrong = append(wrong, err)
 			continue
 		}
-		s.providers[p.ID+"/"+p.Protocol] = made
+		s.providers[made.ID+"/"+made.Protocol] = made
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)

@@ -69,8 +69,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		w.ok(err)
 	}
 	for _, name := range []string{"alice", "bob", "carol", "nova", "dave"} {
-		w.users[name], err = w.dir.AddUser(ctx, name, name+"@example.org", passwordOf(name))
-		w.ok(err)
+		w.addUser(name)
 	}
 	for _, g := range [][3]string{{"alice", "acme", "admin"}, {"bob", "acme", "member"}, {"bob", "lab", "reader"}, {"carol", "acme", "reader"}, {"nova", "acme", "service"}, {"dave", "acme", "member"}} {
 		w.ok(w.dir.Grant(ctx, g[0], g[1], g[2]))
@@ -86,6 +85,26 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	w.server = httptest.NewServer(w.service.Handler())
 	t.Cleanup(w.server.Close)
 	return w
+}
+
+// hashes are those of the test users' passwords, made once for all tests.
+var hashes sync.Map
+
+func (w *world) addUser(name string) {
+	w.Helper()
+	stored, known := hashes.Load(name)
+	if !known {
+		var err error
+		stored, err = w.dir.hash.hash(w.Context(), passwordOf(name))
+		w.ok(err)
+		hashes.Store(name, stored)
+	}
+	u := fileUser{ID: newID(), Name: name, Email: name + "@example.org", Password: stored.(string), Roles: map[string][]string{}}
+	w.ok(w.dir.change(func(l *loadedDirectory) error {
+		l.Users = append(l.Users, u)
+		return nil
+	}))
+	w.users[name] = u.user()
 }
 
 func (w *world) ok(err error) {

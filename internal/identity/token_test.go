@@ -119,7 +119,7 @@ func TestBadTokensAreRefusedBlandly(t *testing.T) {
 		"from the future":                  with(func(c *Claims) { c.IssuedAt = at(start.Add(time.Hour)) }),
 		"oversized":                        raw(`{"alg":"EdDSA","kid":"`+key.ID+`"}`, func() Claims { c := good; c.UserName = strings.Repeat("x", MaxToken); return c }(), eddsa),
 		"a good one with a space":          token + " ",
-		"a good one in another spelling": token[:40] + "\n" + token[40:],
+		"a good one in another spelling":   token[:40] + "\n" + token[40:],
 		"two good ones":                    token + token,
 	} {
 		t.Run(name, func(t *testing.T) {
