@@ -15,6 +15,11 @@ type Service struct {
 	Policy Policy
 	Log    *slog.Logger
 
+	// Examine validates a received upload to its end; known are its digests when the host has them. It is package validation's.
+	Examine func(ctx context.Context, imageID, uploadID string, known *Digests) error
+	// Wake tells the host that a record is due now; nil leaves it to the next round of scrub.
+	Wake func(ctx context.Context, i *Image)
+
 	Now   func() time.Time
 	NewID func() string // a random UUID
 

@@ -379,6 +379,11 @@ func (i *Image) endUpload(outcome UploadState, now time.Time) error {
 	u := i.Upload
 	u.State, u.Outcome, u.UpdatedAt, u.Validation = UploadEnding, outcome, now, nil
 	i.UpdatedAt = now
+	why := "The upload was given up."
+	if u.Rejection != nil {
+		why = u.Rejection.Message
+	}
+	i.endImport(TaskFailure, why, now)
 	if i.Status == StatusQueued {
 		return nil
 	}

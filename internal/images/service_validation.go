@@ -91,6 +91,7 @@ func (s *Service) Accept(ctx context.Context, imageID, uploadID, holder string, 
 			}
 		}
 		u.State, u.UpdatedAt, u.Validation, u.Object = UploadAccepted, now, nil, nil
+		i.endImport(TaskSuccess, "", now)
 		return i.move(StatusActive, now)
 	})
 }
@@ -106,6 +107,13 @@ func (s *Service) Reject(ctx context.Context, imageID, uploadID, holder string, 
 		return nil, err
 	}
 	return i, s.FinishUpload(ctx, i)
+}
+
+// endImport says how a running import ended.
+func (i *Image) endImport(state TaskState, message string, now time.Time) {
+	if m := i.Import; m != nil && (m.State == TaskPending || m.State == TaskProcessing) {
+		m.State, m.Message, m.UpdatedAt, m.Holder = state, message, now, ""
+	}
 }
 
 // examined is change for an upload that is being examined.

@@ -69,12 +69,12 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 	case u.State == images.UploadEnding:
 		r.Ended++
 		return s.Images.FinishUpload(ctx, i)
-	case u.State == images.UploadOpen:
+	case u.State == images.UploadOpen, u.State == images.UploadReceived && u.Staged:
 		r.Expired++
 		return s.Images.ExpireUpload(ctx, i)
 	case u.State == images.UploadReceived && u.Validation != nil:
 		r.Validated++
-		err := s.Validator.Run(ctx, i.ID, u.ID)
+		err := s.Validator.Run(ctx, i.ID, u.ID, nil)
 		if errors.Is(err, images.ErrBusy) || errors.Is(err, validation.ErrContinue) {
 			return nil
 		}

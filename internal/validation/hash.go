@@ -2,13 +2,7 @@ package validation
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha512"
-	"encoding"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"hash"
 	"sync"
 	"time"
 
@@ -22,6 +16,9 @@ const (
 
 // digests are the hashes of the whole object: those that the host knows, or those of one pass over it.
 func (r *run) digests(ctx context.Context, i *images.Image, b images.Blob) (images.Digests, error) {
+	if r.known != nil {
+		return *r.known, nil
+	}
 	if r.Digests != nil {
 		stop := r.keepAlive(ctx, i.Upload.Validation)
 		d, ok, err := r.Digests(ctx, b)
@@ -30,12 +27,11 @@ func (r *run) digests(ctx context.Context, i *images.Image, b images.Blob) (imag
 			return d, err
 		}
 	}
-	h := newHashes()
+	h := images.NewHashes()
 	if v := i.Upload.Validation; v.Hashed > 0 {
-		if err := h.restore(v.HashState); err != nil {
+		if err := h.Restore(v.HashState); err != nil {
 			return images.Digests{}, fmt.Errorf("state of the hashes of upload %s: %w", r.uploadID, err)
 		}
-		h.done = v.Hashed
 	}
 	return r.hash(ctx, h, b)
 }
@@ -61,9 +57,9 @@ func (r *run) keepAlive(ctx context.Context, v *images.Validation) (stop func())
 }
 
 // hash reads what is not hashed yet, several ranges ahead, and saves the state from time to time.
-func (r *run) hash(ctx context.Context, h *hashes, b images.Blob) (images.Digests, error) {
+func (r *run) hash(ctx context.Context, h *images.Hashes, b images.Blob) (images.Digests, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	chunks := r.prefetch(ctx, b, h.done)
+	chunks := r.prefetch(ctx, b, h.Len())
 	defer func() {
 		cancel()
 		for range chunks { // lets the reader end
@@ -75,17 +71,17 @@ func (r *run) hash(ctx context.Context, h *hashes, b images.Blob) (images.Digest
 		if c.err != nil {
 			return images.Digests{}, c.err
 		}
-		h.write(c.data)
+		h.Write(c.data)
 		buffers.Put(&c.data)
 		stop := r.timeIsUp(ctx)
-		if !stop && h.done < b.Size && r.Now().Sub(saved) < r.lease/4 {
+		if !stop && h.Len() < b.Size && r.Now().Sub(saved) < r.lease/4 {
 			continue
 		}
-		if h.done == b.Size {
+		if h.Len() == b.Size {
 			break
 		}
 		saved = r.Now()
-		if err := r.Images.Progress(ctx, r.imageID, r.uploadID, r.holder, r.lease, images.PhaseHash, h.done, h.state()); err != nil {
+		if err := r.Images.Progress(ctx, r.imageID, r.uploadID, r.holder, r.lease, images.PhaseHash, h.Len(), h.State()); err != nil {
 			return images.Digests{}, err
 		}
 		if stop {
@@ -95,7 +91,7 @@ func (r *run) hash(ctx context.Context, h *hashes, b images.Blob) (images.Digest
 	if err := ctx.Err(); err != nil {
 		return images.Digests{}, err
 	}
-	return h.sums(), nil
+	return h.Sums(), nil
 }
 
 func (r *run) timeIsUp(ctx context.Context) bool {
@@ -132,52 +128,4 @@ func (r *run) prefetch(ctx context.Context, b images.Blob, off int64) <-chan (<-
 		}
 	}()
 	return chunks
-}
-
-// hashes are both digests of a prefix of the object.
-type hashes struct {
-	md5, sha512 hash.Hash
-	done        int64 // bytes
-}
-
-func newHashes() *hashes { return &hashes{md5: md5.New(), sha512: sha512.New()} }
-
-// write hashes on two goroutines, as fast as the slower hash.
-func (h *hashes) write(p []byte) {
-	var wg sync.WaitGroup
-	wg.Go(func() { h.md5.Write(p) })
-	h.sha512.Write(p)
-	wg.Wait()
-	h.done += int64(len(p))
-}
-
-func (h *hashes) sums() images.Digests {
-	return images.Digests{MD5: hex.EncodeToString(h.md5.Sum(nil)), SHA512: hex.EncodeToString(h.sha512.Sum(nil))}
-}
-
-// hashState is how the state is saved. Go promises that later releases read what earlier ones wrote.
-type hashState struct {
-	MD5    []byte `json:"md5"`
-	SHA512 []byte `json:"sha512"`
-}
-
-func (h *hashes) state() []byte {
-	m, err1 := h.md5.(encoding.BinaryMarshaler).MarshalBinary()
-	s, err2 := h.sha512.(encoding.BinaryMarshaler).MarshalBinary()
-	b, err3 := json.Marshal(hashState{m, s})
-	if err1 != nil || err2 != nil || err3 != nil {
-		panic("the hashes of the standard library can always be saved")
-	}
-	return b
-}
-
-func (h *hashes) restore(state []byte) error {
-	var s hashState
-	if err := json.Unmarshal(state, &s); err != nil {
-		return err
-	}
-	if err := h.md5.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.MD5); err != nil {
-		return err
-	}
-	return h.sha512.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.SHA512)
 }

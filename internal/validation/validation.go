@@ -60,7 +60,7 @@ func (v *Validator) Arrived(ctx context.Context, b images.Blob) error {
 	i, err := v.Images.Receive(ctx, head)
 	switch {
 	case err == nil && i.Upload.State == images.UploadReceived:
-		return v.Run(ctx, imageID, uploadID)
+		return v.Run(ctx, imageID, uploadID, nil)
 	case err == nil:
 		return nil
 	case images.KindOf(err) == images.NotFound:
@@ -83,10 +83,10 @@ func (v *Validator) unwanted(ctx context.Context, imageID, uploadID string, b im
 	return v.Images.Blobs.Delete(ctx, b.Key)
 }
 
-// Run examines a received upload to its end: accepted or rejected. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
+// Run examines a received upload to its end: accepted or rejected. known are its digests when the host saw every byte, else nil. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
 // ErrContinue when time ran out.
-func (v *Validator) Run(ctx context.Context, imageID, uploadID string) error {
-	r := &run{Validator: v, imageID: imageID, uploadID: uploadID, holder: v.NewID(), lease: orDefault(v.Lease, 2*time.Minute)}
+func (v *Validator) Run(ctx context.Context, imageID, uploadID string, known *images.Digests) error {
+	r := &run{Validator: v, imageID: imageID, uploadID: uploadID, known: known, holder: v.NewID(), lease: orDefault(v.Lease, 2*time.Minute)}
 	i, err := v.Images.Claim(ctx, imageID, uploadID, r.holder, r.lease)
 	if err != nil {
 		if images.KindOf(err) == images.NotFound {
@@ -117,6 +117,7 @@ type run struct {
 	*Validator
 	imageID, uploadID, holder string
 	lease                     time.Duration
+	known                     *images.Digests
 }
 
 func (r *run) examine(ctx context.Context, i *images.Image) error {

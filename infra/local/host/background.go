@@ -21,18 +21,22 @@ const (
 
 // created keeps the notification of a new object until it is handled. The S3 server answers its client only afterwards.
 func (h *host) created(ctx context.Context, o s3engine.Object) error {
-	payload, err := s3engine.EventJSON(o)
+	payload, err := s3engine.Notification(o, region)
 	if err != nil {
 		return err
 	}
 	if err := h.store.AddArrival(ctx, o.Key, payload); err != nil {
 		return err
 	}
+	wake(h.arrived)
+	return nil
+}
+
+func wake(c chan<- struct{}) {
 	select {
-	case h.arrived <- struct{}{}:
+	case c <- struct{}{}:
 	default: // somebody is awake already
 	}
-	return nil
 }
 
 // takeArrivals handles notifications as the function validate does on AWS: at least once each, failed ones again later.
@@ -100,7 +104,7 @@ func (h *host) scrub(ctx context.Context) {
 				more = false
 			}
 		}
-		if !sleep(ctx, scrubInterval, nil) {
+		if !sleep(ctx, scrubInterval, h.due) {
 			return
 		}
 	}

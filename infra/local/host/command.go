@@ -39,7 +39,8 @@ type Options struct {
 	LogLevel  string
 	Sync      bool
 
-	MaxSize int64 // bytes
+	MaxSize int64 // bytes of the largest image
+	PutUpTo int64 // bytes up to which an upload is one request
 }
 
 // environment names the variable that sets a flag's default.
@@ -95,6 +96,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
 	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
 	f.Int64Var(&o.MaxSize, "max-size", images.MaxImageSize, "largest image, in bytes")
+	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
 	for name, variable := range environment {
 		flag := root.Flag(name)
 		flag.Usage += " [$" + variable + "]"

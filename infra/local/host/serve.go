@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,7 @@ type host struct {
 	handler   http.Handler
 	arrived   chan struct{} // wakes a worker that takes storage events
 	taking    sync.Mutex    // held while one is taken
+	due       chan struct{} // wakes scrub
 }
 
 // Serve runs until ctx ends. What a person should read goes to out, the log elsewhere.
@@ -123,7 +125,7 @@ func listen(addr string) (net.Listener, error) {
 
 // open makes every part and joins them.
 func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error) {
-	h := &host{Options: o, log: log, arrived: make(chan struct{}, 1)}
+	h := &host{Options: o, log: log, arrived: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --data", err)
 	}
@@ -172,9 +174,11 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	h.images = &images.Service{
 		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: api.NewID,
-		Limits: images.ServiceLimits{MaxSize: o.MaxSize}.WithDefaults(),
+		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo}.WithDefaults(),
 	}
 	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, NewID: api.NewID, Now: time.Now}
+	h.images.Examine = h.validator.Run
+	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
 
 	mux := http.NewServeMux()
@@ -226,7 +230,18 @@ func loadPolicy(choice string) (images.Policy, error) {
 	if choice == "" {
 		return policy.Default(), nil
 	}
-	return policy.Load(choice)
+	if slices.Contains(policy.Presets, choice) {
+		return policy.Parse([]byte("preset: " + choice))
+	}
+	document, err := os.ReadFile(choice)
+	if err != nil {
+		return nil, fmt.Errorf("read the policy: %w; name a file, or one of the presets %s", err, strings.Join(policy.Presets, ", "))
+	}
+	rules, err := policy.Parse(document)
+	if err != nil {
+		return nil, fmt.Errorf("policy %s: %w", choice, err)
+	}
+	return rules, nil
 }
 
 // origin is the scheme and host of a URL, as browsers send it.
