@@ -33,8 +33,8 @@ type Store interface {
 	Members(ctx context.Context, imageID string) ([]Member, error)
 	// Member returns one entry. NotFound when there is none.
 	Member(ctx context.Context, imageID, projectID string) (*Member, error)
-	// Member lists are beside the record: writing them changes no version. CreateMember adds an entry. Conflict when there is one; NotFound when the image is not there;
-	// TooLarge when the image has MaxMembers.
+	// CreateMember adds an entry, and leaves the image's version alone as all of these do. Conflict when there is one; NotFound when
+	// the image is not there; TooLarge when the image has MaxMembers.
 	CreateMember(ctx context.Context, m Member) error
 	// UpdateMember changes the status of an entry and its UpdatedAt. NotFound when there is none.
 	UpdateMember(ctx context.Context, m Member) error
@@ -62,8 +62,8 @@ type Store interface {
 //	otherwise         the record is replaced
 //
 // The store compares Was.Version with what it has: ErrStale when they differ or the record is gone. It writes Is with the version
-// Was.Version+1 (1 when new) and sets Is.Version when it succeeded, and only then; nothing else of the Write is changed. Usage of the owners changes by
-// UsageDeltas in the same transaction.
+// Was.Version+1 (1 when new) and sets Is.Version when it succeeded, and only then; nothing else of the Write is changed. Usage of the
+// owners changes by UsageDeltas in the same transaction.
 type Write struct {
 	Was, Is *Image
 	// Limit bounds the usage of Is.Owner after the write; nil does not. A write that would exceed it fails with kind

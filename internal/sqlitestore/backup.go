@@ -1,0 +1,45 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Backup writes a copy of the database as it is at one moment, while others write. The copy is whole and on the disk when Backup returns, and is not
+// there when it fails. It refuses to overwrite a file.
+func (s *Store) Backup(ctx context.Context, path string) (err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("the backup %s exists already; move it away or choose another name", path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the backup: %w", err)
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part") // mode 0600
+	if err != nil {
+		return fmt.Errorf("the backup: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("the backup %s: %w", path, err), os.Remove(part.Name()))
+		}
+	}()
+	// VACUUM INTO takes an empty file as none.
+	err = s.read(ctx, func(c *conn) error { return c.exec("VACUUM INTO ?", part.Name()) })
+	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(part.Name(), path); err != nil { // unlike a rename, it does not overwrite
+		return err
+	}
+	if err := os.Remove(part.Name()); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
