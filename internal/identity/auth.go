@@ -57,6 +57,10 @@ var errTold = errors.New("the caller is known")
 // told is an Unauthenticated error with a text of its own.
 func told(text string) error { return images.Wrap(images.Unauthenticated, errTold, "%s", text) }
 
+// RefusedBecause is for a Directory that refuses somebody who has given the right password: the text, which says
+// what they must do, reaches them.
+func RefusedBecause(text string) error { return told(text) }
+
 // cause is the text for the audit log.
 func cause(err error) string {
 	if e, ok := errors.AsType[*images.Error](err); ok {

@@ -51,6 +51,10 @@ type Grant struct {
 	Roles   []string // as granted, without the implied ones; never empty
 }
 
+// ProjectID is the id of a project that only has a name, in directories that are made of groups. It depends on
+// the name alone, so images keep their owner when the users move to another directory of that kind.
+func ProjectID(name string) string { return stableID("project", name) }
+
 // UserRef names a user as a client does: by id, or by name. Exactly one is set when it
 // comes from a request; code that knows both sets both.
 type UserRef struct{ ID, Name string }

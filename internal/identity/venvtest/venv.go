@@ -1,0 +1,127 @@
+// Package venvtest gives tests the Python programs that they need as peers, at fixed versions, in a virtual
+// environment that is made once and kept in the user's cache directory.
+package venvtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Bin returns the directory of the programs that the requirements install. When the environment variable is set, it names a virtual
+// environment that has them already. It fails the test with the command that helps when it cannot be made.
+func Bin(t testing.TB, variable string, requirements ...string) string {
+	t.Helper()
+	if dir := os.Getenv(variable); dir != "" {
+		return filepath.Join(dir, "bin")
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatalf("no cache directory for Python programs: %v; set %s to a virtual environment with %s", err, variable, strings.Join(requirements, " "))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(requirements, "\n")))
+	dir := filepath.Join(cache, "bullion", "venv-"+hex.EncodeToString(sum[:6]))
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close() // gives the lock back
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	done := filepath.Join(dir, "complete")
+	if _, err := os.Stat(done); err == nil {
+		return filepath.Join(dir, "bin")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", dir).CombinedOutput(); err != nil {
+		t.Fatalf("python3 -m venv: %v\n%s\nInstall it with: apt-get install python3-venv", err, out)
+	}
+	install := append([]string{"install", "--quiet", "--disable-pip-version-check"}, requirements...)
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "bin", "pip"), install...).CombinedOutput(); err != nil {
+		t.Fatalf("pip install %s: %v\n%s\nIt needs the package index; or set %s to a virtual environment that has them.", strings.Join(requirements, " "), err, out, variable)
+	}
+	if err := os.WriteFile(done, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "bin")
+}
+
+// FreeAddress is an address on the loopback interface at which nobody listens.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Start runs a server until the test ends, and waits until it accepts connections at the address. Its output is shown if it
+// does not.
+func Start(t testing.TB, address string, cmd *exec.Cmd) {
+	t.Helper()
+	var out lockedBuffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd.Path, err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		select {
+		case <-exited:
+		case <-time.After(10 * time.Second):
+		}
+	})
+	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case err := <-exited:
+			exited <- err
+			t.Fatalf("%s ended before it listened: %v\n%s", cmd.Path, err, &out)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not listen at %s\n%s", cmd.Path, address, &out)
+		}
+	}
+}
+
+// lockedBuffer collects output that two streams write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
