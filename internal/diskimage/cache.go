@@ -44,6 +44,7 @@ type Cache struct {
 	src    io.ReaderAt
 	size   int64
 	budget Budget
+	ahead  bool // whether reading on after a cached page brings the page after it too
 
 	mu    sync.Mutex
 	pages map[int64]*list.Element // by page number; the values are *page
@@ -58,7 +59,7 @@ type page struct {
 
 // NewCache returns a cache over the first size bytes of src.
 func NewCache(src io.ReaderAt, size int64, b Budget) *Cache {
-	return &Cache{src: src, size: size, budget: b.withDefaults(), pages: map[int64]*list.Element{}, order: list.New()}
+	return &Cache{src: src, size: size, budget: b.withDefaults(), ahead: true, pages: map[int64]*list.Element{}, order: list.New()}
 }
 
 // Stats says what was read so far.
@@ -111,6 +112,11 @@ func (c *Cache) page(number, last int64) ([]byte, error) {
 			break
 		}
 		end++
+	}
+	if _, ok := c.pages[number-1]; ok && c.ahead && end == number+1 && end*int64(c.budget.PageSize) < c.size {
+		if _, ok := c.pages[end]; !ok {
+			end++ // tables and directories are read forwards: one request in place of two
+		}
 	}
 	from := number * int64(c.budget.PageSize)
 	n := min(end*int64(c.budget.PageSize), c.size) - from
