@@ -1,0 +1,36 @@
+package dynamostore
+
+import (
+	"testing"
+
+	"bullion/internal/dynamostore/dynamotest"
+	"bullion/internal/images"
+	"bullion/internal/images/storetest"
+)
+
+// open makes a store on a new table.
+func open(t *testing.T, endpoint string) *Store {
+	t.Helper()
+	client := dynamotest.Client(endpoint)
+	return New(client, dynamotest.Table(t, client, TableInput), Options{})
+}
+
+func TestStore(t *testing.T) {
+	sizes := map[string]storetest.Options{
+		"Dynoxide":  {Records: 2000, Queries: 300, Writers: 8},
+		"MiniStack": {Records: 300, Queries: 60, Writers: 4},
+	}
+	for name, engine := range dynamotest.Engines() {
+		t.Run(name, func(t *testing.T) {
+			o, ok := sizes[name]
+			if !ok {
+				o = sizes["MiniStack"]
+			}
+			endpoint := engine(t)
+			o.Second = func(t *testing.T, first images.Store) images.Store {
+				return New(dynamotest.Client(endpoint), first.(*Store).table, Options{})
+			}
+			storetest.RunWith(t, func(t *testing.T) images.Store { return open(t, endpoint) }, o)
+		})
+	}
+}
