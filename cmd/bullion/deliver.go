@@ -108,7 +108,7 @@ func (d *delivery) declared(ctx context.Context, m *meter) (string, error) {
 		return d.sha512, nil
 	}
 	var done atomic.Int64
-	line := m.phase("Hashing", func() (int64, int64, int64) { return done.Load(), d.source.Size(), 0 })
+	line := m.phase("Hashing", func() reading { return reading{done: done.Load(), total: d.source.Size()} })
 	hash := sha512.New()
 	buffer := make([]byte, 1<<20)
 	var err error
@@ -183,7 +183,7 @@ func (d *delivery) deliver(ctx context.Context, m *meter, i *glance.Image, u *gl
 	patience := d.patience(m)
 	var progress transfer.Progress
 	sender := transfer.Sender{API: d.api, Source: d.source, Parallel: d.parallel, Patience: patience, Progress: &progress}
-	line := m.phase("Uploading", progress.Now)
+	line := m.phase("Uploading", bytesMoved(&progress))
 	after, err := sender.Run(ctx, u)
 	line.end(err != nil)
 	if err != nil {
@@ -200,7 +200,14 @@ func (d *delivery) await(ctx context.Context, m *meter, i *glance.Image, u *glan
 	patience := d.patience(m)
 	if !d.noWait {
 		var hashed, total atomic.Int64
-		line := m.phase("Checking", func() (int64, int64, int64) { return hashed.Load(), total.Load(), 0 })
+		// The storage may have hashed the bytes as they came; then there is nothing to count.
+		line := m.phase("Checking", func() reading {
+			r := reading{done: hashed.Load(), total: total.Load()}
+			if r.done == 0 || r.done == r.total {
+				r.doing = "examining"
+			}
+			return r
+		})
 		total.Store(u.Size)
 		err := transfer.Wait(ctx, d.api, u, patience, func(now *glance.Upload) {
 			if v := now.Validation; v != nil && v.Total > 0 {

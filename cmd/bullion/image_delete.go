@@ -37,7 +37,7 @@ cannot be deleted it goes on with the others and ends with status 1.`,
 			if !yes && len(names) > 0 && a.interactive() {
 				question := fmt.Sprintf("Delete image %s for good?", strings.Join(names, ""))
 				if len(names) > 1 {
-					question = fmt.Sprintf("Delete these %d images for good?\n  %s\n", len(names), strings.Join(names, "\n  "))
+					question = fmt.Sprintf("  %s\nDelete these %d images for good?", strings.Join(names, "\n  "), len(names))
 				}
 				ok, err := a.confirm(cmd.Context(), question)
 				if err != nil {

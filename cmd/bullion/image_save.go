@@ -86,7 +86,7 @@ func (s *saving) save(ctx context.Context, m *meter, api *glance.Client, i *glan
 
 	if s.file == "-" {
 		hash := digest.Hash()
-		line := m.phase("Saving", progress.Now)
+		line := m.phase("Saving", bytesMoved(&progress))
 		err := r.Run(ctx, io.MultiWriter(s.a.out, hash), 0)
 		if err == nil {
 			err = digest.Check(hash)
@@ -98,7 +98,7 @@ func (s *saving) save(ctx context.Context, m *meter, api *glance.Client, i *glan
 	if _, err := os.Lstat(s.file); err == nil && !s.force {
 		return fmt.Errorf("file %s exists; save to another, or replace it with --force", s.file)
 	}
-	line := m.phase("Resuming", progress.Now)
+	line := m.phase("Resuming", bytesMoved(&progress))
 	t, err := transfer.OpenTarget(ctx, s.file, *i.Size, digest, &progress)
 	line.end(err != nil)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *saving) save(ctx context.Context, m *meter, api *glance.Client, i *glan
 	}
 	defer t.Close()
 	resumed := t.At() > 0
-	line = m.phase("Saving", progress.Now)
+	line = m.phase("Saving", bytesMoved(&progress))
 	err = r.Run(ctx, t, t.At())
 	if err == nil {
 		err = t.Commit()

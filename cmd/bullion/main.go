@@ -93,7 +93,7 @@ Exit status: 0 done, 1 failed, 2 called wrongly, 3 the image was rejected, 130 i
   bullion image save debian-13 --file copy.qcow2`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       version(),
+		Version:       programVersion(),
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	flags := root.PersistentFlags()
@@ -130,7 +130,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // connect logs in.
 func (a *app) connect(ctx context.Context) (*glance.Client, error) {
-	login := glance.Login{Cloud: a.cloud, Region: a.region, UserAgent: "bullion/" + version(), Getenv: a.getenv}
+	login := glance.Login{Cloud: a.cloud, Region: a.region, UserAgent: "bullion/" + programVersion(), Getenv: a.getenv}
 	if a.interactive() {
 		login.Password = a.askPassword
 	}
@@ -189,12 +189,12 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
-// release is set by the linker in a release.
-var release string
+// version is set by the linker in a release.
+var version string
 
-func version() string {
-	if release != "" {
-		return release
+func programVersion() string {
+	if version != "" {
+		return version
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return strings.TrimPrefix(info.Main.Version, "v")
@@ -206,7 +206,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of this program", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "bullion %s\n", version())
+			_, err := fmt.Fprintf(a.out, "bullion %s\n", programVersion())
 			return err
 		},
 	}

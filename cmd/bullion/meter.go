@@ -2,12 +2,16 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"bullion/cmd/bullion/internal/transfer"
 )
 
 // meter shows how far the phases of a command are, one line each, on a terminal. Elsewhere it says nothing but when something goes wrong for a while.
@@ -23,9 +27,19 @@ type meter struct {
 func (a *app) meter() *meter {
 	m := &meter{a: a}
 	if terminal(a.err) && !a.quiet && !a.noProgress {
-		m.screen = mpb.New(mpb.WithOutput(a.err), mpb.WithRefreshRate(100*time.Millisecond))
+		screen := cupwriter.New(lineStart{a.err}, false)
+		screen.SetTermFd(int(fileOf(a.err).Fd()))
+		m.screen = mpb.New(mpb.WithConsoleWriter(screen), mpb.WithRefreshRate(100*time.Millisecond))
 	}
 	return m
+}
+
+// lineStart begins each write in the first column. The terminal's echo of Ctrl-C would push the next frame two columns to the right, and so onto a second line.
+type lineStart struct{ io.Writer }
+
+func (l lineStart) Write(p []byte) (int, error) {
+	n, err := l.Writer.Write(append([]byte{'\r'}, p...))
+	return max(n-1, 0), err
 }
 
 // close leaves the finished lines on the screen.
@@ -55,35 +69,58 @@ func (m *meter) waiting() string {
 	return m.trouble
 }
 
-// phase is one line. total may be 0 while it is not known.
+// phase is one line.
 type phase struct {
-	meter *meter
-	bar   *mpb.Bar
-	stop  chan struct{}
-	done  sync.WaitGroup
+	bar  *mpb.Bar // nil when there is no terminal
+	stop chan struct{}
+	done sync.WaitGroup
 }
 
-// phase begins a line that reads its numbers from now ten times a second: bytes done, of how many, and how many were there before it began.
-func (m *meter) phase(title string, now func() (done, total, before int64)) *phase {
-	p := &phase{meter: m, stop: make(chan struct{})}
+// reading is how far a phase is.
+type reading struct {
+	done, total int64  // bytes; total is 0 while it is not known
+	before      int64  // of done, what was there when the phase began
+	doing       string // what is done when that is not moving bytes
+}
+
+// bytesMoved reads a transfer.
+func bytesMoved(p *transfer.Progress) func() reading {
+	return func() reading {
+		done, total, before := p.Now()
+		return reading{done: done, total: total, before: before}
+	}
+}
+
+// phase begins a line that reads its numbers from now ten times a second.
+func (m *meter) phase(title string, now func() reading) *phase {
+	p := &phase{stop: make(chan struct{})}
 	if m.screen == nil {
 		return p
 	}
-	began := time.Now()
-	rate := new(speed)
+	var mu sync.Mutex
+	began, rate, text := time.Now(), speed{}, ""
 	p.bar = m.screen.New(0,
 		mpb.BarStyle().Lbound("").Rbound("").Filler("█").Tip("▌").Padding("░").Refiller("▓"),
 		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-9s ", title))),
-		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-			return " " + describe(s.Current, s.Total, rate.perSecond(), s.Completed, time.Since(began), m.waiting())
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+			mu.Lock()
+			defer mu.Unlock()
+			return " " + text
 		})),
 	)
-	update := func() {
-		done, total, before := now()
-		p.bar.SetTotal(total, false)
-		p.bar.SetRefill(before)
-		p.bar.SetCurrent(done)
-		rate.sample(done-before, time.Since(began))
+	update := func(last bool) {
+		r, took := now(), time.Since(began)
+		p.bar.SetTotal(r.total, false)
+		p.bar.SetRefill(r.before)
+		p.bar.SetCurrent(r.done)
+		mu.Lock()
+		defer mu.Unlock()
+		rate.sample(r.done-r.before, took)
+		if last && r.done == r.total {
+			text = finished(r, took)
+		} else {
+			text = describe(r, rate.perSecond(), m.waiting())
+		}
 	}
 	p.done.Go(func() {
 		ticker := time.NewTicker(100 * time.Millisecond)
@@ -91,10 +128,10 @@ func (m *meter) phase(title string, now func() (done, total, before int64)) *pha
 		for {
 			select {
 			case <-p.stop:
-				update()
+				update(true)
 				return
 			case <-ticker.C:
-				update()
+				update(false)
 			}
 		}
 	})
@@ -116,24 +153,32 @@ func (p *phase) end(failed bool) {
 	p.bar.Wait()
 }
 
-// describe is the text behind a bar.
-func describe(done, total int64, rate float64, complete bool, took time.Duration, trouble string) string {
+// describe is the text behind a bar that grows.
+func describe(r reading, rate float64, trouble string) string {
 	switch {
-	case complete:
-		average := float64(done) / max(took.Seconds(), 1e-3)
-		return fmt.Sprintf("%s in %s, %s/s", humanBytes(done), humanTime(took), humanBytes(int64(average)))
-	case total <= 0:
+	case r.total <= 0:
 		return trouble
+	case r.doing != "" && trouble == "":
+		return r.doing
 	}
-	line := fmt.Sprintf("%3d%%  %s of %s", 100*done/total, humanBytes(done), humanBytes(total))
+	line := fmt.Sprintf("%3d%%  %s of %s", 100*r.done/r.total, humanBytes(r.done), humanBytes(r.total))
 	switch {
 	case trouble != "":
 		return line + "  " + trouble
 	case rate > 0:
-		left := time.Duration(float64(total-done) / rate * float64(time.Second))
+		left := time.Duration(float64(r.total-r.done) / rate * float64(time.Second))
 		return line + fmt.Sprintf("  %s/s  %s left", humanBytes(int64(rate)), humanTime(left))
 	}
 	return line
+}
+
+// finished is the text behind a full bar. A rate is said only where bytes moved.
+func finished(r reading, took time.Duration) string {
+	if r.doing != "" {
+		return fmt.Sprintf("done in %s", humanTime(took))
+	}
+	average := float64(r.done-r.before) / max(took.Seconds(), 1e-3)
+	return fmt.Sprintf("%s in %s, %s/s", humanBytes(r.done-r.before), humanTime(took), humanBytes(int64(average)))
 }
 
 // humanTime is a duration in at most two units.
@@ -153,10 +198,7 @@ func humanTime(d time.Duration) string {
 }
 
 // speed is bytes per second over the last seconds: long enough to be calm, short enough to follow a change.
-type speed struct {
-	mu      sync.Mutex
-	samples []sample
-}
+type speed struct{ samples []sample }
 
 type sample struct {
 	bytes int64
@@ -166,8 +208,6 @@ type sample struct {
 const speedWindow = 8 * time.Second
 
 func (s *speed) sample(bytes int64, at time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.samples = append(s.samples, sample{bytes, at})
 	for len(s.samples) > 2 && at-s.samples[1].at >= speedWindow {
 		s.samples = s.samples[1:]
@@ -175,8 +215,6 @@ func (s *speed) sample(bytes int64, at time.Duration) {
 }
 
 func (s *speed) perSecond() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(s.samples) == 0 {
 		return 0
 	}

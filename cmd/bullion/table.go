@@ -199,12 +199,16 @@ func (a *app) list(records []record, columns []string, id func(n int) string, do
 	}
 	heads := make([]string, len(columns))
 	for n, c := range columns {
-		heads[n] = strings.ToUpper(strings.ReplaceAll(c, "_", " "))
+		heads[n] = strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(strings.TrimSuffix(c, "_at"), "disk_"), "_", " "))
 	}
 	rows := make([][]string, len(picked))
 	for n, r := range picked {
 		for _, f := range r {
-			rows[n] = append(rows[n], text(f.value, true))
+			cell := text(f.value, true)
+			if at, ok := f.value.(time.Time); ok && !at.IsZero() {
+				cell = at.Local().Format("2006-01-02 15:04") // a row should fit on a line
+			}
+			rows[n] = append(rows[n], cell)
 		}
 	}
 	return writeTable(a.out, heads, rows)
