@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names of attributes. All but the last two are those of versitygw's posix backend, which reads them.
+// Names of attributes. All but the last three are those of versitygw's posix backend, which reads them.
 const (
 	attrETag      = "etag" // with quotes
 	attrChecksums = "checksums"
@@ -21,6 +21,7 @@ const (
 	attrTags      = "X-Amz-Tagging"
 	attrParts     = "mp-metadata"
 	attrUpload    = "bullion-upload"  // the multipart upload that made the object
+	attrCRC       = "bullion-crc"     // what the CRC-64/NVME of that object must be, as S3 writes it
 	attrDigests   = "bullion-digests" // both hashes of the whole object, JSON of type digests
 )
 

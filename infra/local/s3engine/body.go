@@ -25,7 +25,7 @@ const (
 	// cheap, small enough that the block is still in the processor's cache when it is hashed.
 	blockSize = 256 << 10
 	// depth is how many blocks of one body are between the socket and the slower of its hashes.
-	depth = 6
+	depth = 8
 	// idle is how long a client may send nothing before its request ends.
 	idle = 2 * time.Minute
 )

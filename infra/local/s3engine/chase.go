@@ -13,7 +13,6 @@ type final struct {
 	job  *job
 	file *os.File // the object
 	size int64
-	crc  uint64   // CRC-64/NVME of the whole object
 	made []string // the ETags of its parts in order, if these are the parts 1, 2, 3 …; else nil
 }
 
@@ -33,7 +32,7 @@ func (u *upload) chase() {
 			if !slices.Equal(made, fin.made[:min(len(made), len(fin.made))]) {
 				again() // a part was replaced after it was hashed
 			}
-			u.v.conclude(fin.job, p, fin.file, fin.size, &fin.crc, nil)
+			u.v.conclude(fin.job, p, fin.file, fin.size, nil)
 			_ = fin.file.Close()
 			return
 		case n == nil:

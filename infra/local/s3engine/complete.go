@@ -269,8 +269,10 @@ func (u *upload) become(in *s3.CompleteMultipartUploadInput, l listing) (none s3
 	if err := v.describe(f, s.properties, l.etag, l.sums); err != nil {
 		return none, err
 	}
-	if err := v.attrs.StoreAttribute(f, "", "", attrUpload, []byte(s.ID)); err != nil {
-		return none, err
+	for name, value := range map[string]string{attrUpload: s.ID, attrCRC: crcString(l.crc)} {
+		if err := v.attrs.StoreAttribute(f, "", "", name, []byte(value)); err != nil {
+			return none, err
+		}
 	}
 	if err := v.describeParts(f, s.ID, l.parts); err != nil {
 		return none, err
@@ -298,7 +300,7 @@ func (u *upload) become(in *s3.CompleteMultipartUploadInput, l listing) (none s3
 	}
 	owned = false
 
-	fin := &final{job: j, file: f, size: l.size, crc: l.crc}
+	fin := &final{job: j, file: f, size: l.size}
 	if l.numbered {
 		for _, p := range l.parts {
 			fin.made = append(fin.made, p.etag())

@@ -44,7 +44,7 @@
 //	G5  strings from a request live in its buffer: all that is kept is cloned
 //	G6  CopyObjectThreshold must be set, or every copy is refused
 //	G7  output: Quiet, a single-account IAM service, and errors turned into S3 errors after they were logged here
-//	G8  shutdown waits 10 s for stuck clients: reads of bodies are cut when the context ends
+//	G8  shutdown waits 10 s for connections that nobody uses: hangUp ends their reading side
 //	G9  one server for each process: Start says so
 //	G10 port 0 cannot be read back: refused with a sentence
 //	G11 files are 0600 and directories 0700

@@ -182,12 +182,13 @@ func (s *staged) discard() {
 	}
 }
 
-// reserve asks the file system for room, so that a full disk is known before the bytes are sent.
+// reserve asks the file system for room, so that a full disk is known before the bytes are sent. It makes the file
+// as long as that: what lies beyond the end of a file cannot be given back on ext4.
 func (v *vault) reserve(f *os.File, off, size int64) error {
 	if size <= 0 {
 		return nil
 	}
-	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, size)
+	err := unix.Fallocate(int(f.Fd()), 0, off, size)
 	if full(err) {
 		return err
 	}

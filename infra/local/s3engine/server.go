@@ -12,6 +12,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,7 +34,7 @@ type Config struct {
 	// Dir is absolute and private to the user (0700); it is made when it does not exist. The file system
 	// must have extended attributes (ext4, xfs, btrfs, tmpfs have).
 	Dir string
-	// Addr is host:port, the very host that presigned URLs name; the port must not be 0.
+	// Addr is host:port, the very host that presigned URLs name; the port is a number and not 0.
 	Addr string
 	// AccessKey and SecretKey are the only account.
 	AccessKey, SecretKey string
@@ -69,6 +72,8 @@ const (
 	maxParts       = 10_000
 )
 
+var running atomic.Bool
+
 // Server is a running S3 server.
 type Server struct {
 	cfg     Config
@@ -89,13 +94,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	release := func() { _ = lock.Close() } // closing drops the flock
-	v, err := open(ctx, cfg)
-	if err != nil {
+	if err := free(cfg.Addr); err != nil {
 		release()
 		return nil, err
 	}
-	if err := free(cfg.Addr); err != nil {
-		v.stop()
+	// Asked before open, which would change the working directory under the server that runs (G4, G9).
+	if !running.CompareAndSwap(false, true) {
+		release()
+		return nil, errors.New("an S3 server is already running in this process: stop it first, or start another process")
+	}
+	release = func() { running.Store(false); _ = lock.Close() }
+	v, err := open(ctx, cfg)
+	if err != nil {
 		release()
 		return nil, err
 	}
@@ -106,6 +116,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		defer close(s.done)
 		defer release()
 		defer v.stop()
+		stopped := make(chan struct{})
+		defer context.AfterFunc(ctx, func() { hangUp(port(cfg.Addr), stopped) })()
+		defer close(stopped)
 		s.err = embedgw.RunVersityGW(ctx, v, s.gateway(ready))
 	}()
 	select {
@@ -158,19 +171,21 @@ func refuseAdmin(ctx fiber.Ctx) error {
 	return ctx.Next()
 }
 
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+
 func (c *Config) check() error {
 	var errs []error
 	if !filepath.IsAbs(c.Dir) {
 		errs = append(errs, fmt.Errorf("Dir %q is not absolute: give the S3 server the whole path", c.Dir))
 	}
-	if host, port, err := net.SplitHostPort(c.Addr); err != nil || host == "" || port == "" || port == "0" {
-		errs = append(errs, fmt.Errorf("Addr %q is not host:port with a port that is not 0: presigned URLs name it, so it must be known before", c.Addr))
+	if host, _, err := net.SplitHostPort(c.Addr); err != nil || host == "" || port(c.Addr) < 1 {
+		errs = append(errs, fmt.Errorf("Addr %q is not host:port with a number that is not 0: presigned URLs name it, so it must be known before", c.Addr))
 	}
 	if c.AccessKey == "" || c.SecretKey == "" {
 		errs = append(errs, errors.New("AccessKey and SecretKey are needed: make a random pair and keep it with the configuration"))
 	}
-	if c.Bucket == "" {
-		errs = append(errs, errors.New("Bucket is empty: name the bucket that holds the images"))
+	if !bucketName.MatchString(c.Bucket) {
+		errs = append(errs, fmt.Errorf("Bucket %q is not a name that S3 allows: use 3 to 63 lower-case letters, digits and dashes", c.Bucket))
 	}
 	if c.Region == "" {
 		c.Region = "us-east-1"
@@ -223,6 +238,12 @@ func free(addr string) error {
 	default:
 		return fmt.Errorf("the S3 server cannot listen on %s: %w; choose an address of this machine", addr, err)
 	}
+}
+
+func port(addr string) int {
+	_, text, _ := net.SplitHostPort(addr)
+	n, _ := strconv.Atoi(text)
+	return n
 }
 
 // open builds the backend on cfg.Dir: sweeps, loads open uploads, makes the bucket.

@@ -1,7 +1,6 @@
 package s3engine
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -71,6 +71,13 @@ type part struct {
 	Side   string    `json:"side,omitempty"` // its file; empty: in its slot of data
 	At     time.Time `json:"at"`
 	Lost   bool      `json:"lost,omitempty"` // the part does not exist any more
+}
+
+// plausible says whether p can be a line that log has written.
+func (p part) plausible(partSize int64) bool {
+	slot := p.Side == "" && p.Size <= partSize
+	side := strings.HasPrefix(p.Side, "side-") && filepath.Base(p.Side) == p.Side
+	return p.Number >= 1 && p.Number <= maxParts && p.Size >= 0 && (p.Lost || slot || side)
 }
 
 // etag identifies the bytes of a part, well enough to tell a part that was sent twice from one that was changed.
@@ -278,10 +285,9 @@ func (u *upload) load() error {
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b[:whole]))
-	for lines.Scan() {
+	for line := range bytes.Lines(b[:whole]) {
 		var p part
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+		if err := json.Unmarshal(line, &p); err != nil || !p.plausible(u.spec.PartSize) {
 			continue // not a part that exists; the client sends it again
 		}
 		if p.Lost {
@@ -289,9 +295,6 @@ func (u *upload) load() error {
 			continue
 		}
 		u.parts[p.Number] = p
-	}
-	if err := lines.Err(); err != nil {
-		return err
 	}
 	keep := map[string]bool{"upload.json": true, "parts.log": true, "data": true}
 	for n, p := range u.parts {
@@ -307,6 +310,9 @@ func (u *upload) load() error {
 			continue
 		}
 		keep[p.Side] = true
+	}
+	if err := u.punchGaps(fi.Size()); err != nil {
+		return err
 	}
 	files, err := os.ReadDir(u.dir)
 	if err != nil {
@@ -396,6 +402,33 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// punchGaps gives the room of all slots back in which a crash interrupted somebody.
+func (u *upload) punchGaps(size int64) error {
+	if u.spec.PartSize == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(u.data(), os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var slots []part
+	for _, p := range u.parts {
+		if p.Side == "" {
+			slots = append(slots, p)
+		}
+	}
+	slices.SortFunc(slots, func(a, b part) int { return int(a.Number - b.Number) })
+	var end int64
+	for _, p := range slots {
+		_, off := u.place(p)
+		u.punch(f, end, off-end)
+		end = off + p.Size
+	}
+	u.punch(f, end, size-end)
+	return nil
 }
 
 // punch gives the room of a slot back that holds no part.

@@ -91,7 +91,7 @@ func (v *vault) answer(op, key string, err error) error {
 		return s3err.GetAPIError(s3err.ErrNoSpaceLeftOnDevice) // 507, which the AWS SDKs do not retry
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		return s3err.GetKeyTooLongErr(int64(len(key)), 1024)
-	case errors.Is(err, context.Canceled) && v.life.Err() != nil:
+	case v.life.Err() != nil:
 		return stopping
 	}
 	v.cfg.Log.Error("the S3 server failed", "operation", op, "key", strings.Clone(key), "error", err)
@@ -234,7 +234,28 @@ func (v *vault) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s
 	return out, v.answer("DeleteObjects", "", err)
 }
 
-// The methods below are posix's, except that their errors are logged rather than printed (G7).
+// The methods below are posix's, except that their errors are logged rather than printed (G7). The first four
+// are part of every request.
+
+func (v *vault) GetBucketAcl(ctx context.Context, in *s3.GetBucketAclInput) ([]byte, error) {
+	out, err := v.Posix.GetBucketAcl(ctx, in)
+	return out, v.answer("GetBucketAcl", "", err)
+}
+
+func (v *vault) GetBucketPolicy(ctx context.Context, bucket string) ([]byte, error) {
+	out, err := v.Posix.GetBucketPolicy(ctx, bucket)
+	return out, v.answer("GetBucketPolicy", "", err)
+}
+
+func (v *vault) GetObjectLockConfiguration(ctx context.Context, bucket string) ([]byte, error) {
+	out, err := v.Posix.GetObjectLockConfiguration(ctx, bucket)
+	return out, v.answer("GetObjectLockConfiguration", "", err)
+}
+
+func (v *vault) GetBucketCors(ctx context.Context, bucket string) ([]byte, error) {
+	out, err := v.Posix.GetBucketCors(ctx, bucket)
+	return out, v.answer("GetBucketCors", "", err)
+}
 
 func (v *vault) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
 	out, err := v.Posix.GetObject(ctx, in)
