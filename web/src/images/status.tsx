@@ -1,0 +1,71 @@
+import Popover from '@cloudscape-design/components/popover';
+import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
+import type { Image } from '../api/client';
+import { t } from '../i18n';
+import { percent } from '../ui/format';
+import { useStore } from '../ui/store';
+import { transferred } from '../upload/state';
+import { type Item, uploads } from '../upload/uploads';
+import { progress, rejection } from './facts';
+
+/** The upload of an image in this tab. */
+export function useUploadOf(id: string): Item | undefined {
+  return useStore(uploads).find((u) => u.imageId === id);
+}
+
+export interface Shown {
+  type: StatusIndicatorProps.Type;
+  text: string;
+  reason?: string;
+}
+
+/** The state in one line: what the record says, and what this tab knows of an upload. */
+export function shown(image: Image, upload?: Item): Shown {
+  const name = t.status[image.status];
+  switch (image.status) {
+    case 'active':
+      return { type: 'success', text: name };
+    case 'deactivated':
+      return { type: 'stopped', text: name };
+    case 'saving':
+    case 'uploading':
+    case 'pending_delete':
+    case 'deleted':
+      return { type: 'in-progress', text: name };
+    case 'importing': {
+      const p = progress(image);
+      if (p?.phase === 'hash') return { type: 'in-progress', text: t.progress.hashing(percent(p.part)) };
+      return { type: 'in-progress', text: p ? t.progress.inspecting : name };
+    }
+    case 'queued': {
+      if (upload && !['active', 'rejected', 'cancelled'].includes(upload.state.phase)) {
+        const done = percent(transferred(upload.state) / upload.state.size);
+        if (upload.state.phase === 'paused') return { type: 'pending', text: t.progress.paused(done) };
+        if (upload.state.phase === 'failed') return { type: 'warning', text: t.progress.interrupted };
+        if (upload.state.phase === 'waiting') return { type: 'pending', text: t.progress.inQueue };
+        return { type: 'in-progress', text: t.progress.uploading(done) };
+      }
+      const refused = rejection(image);
+      if (refused) return { type: 'error', text: t.progress.rejected, reason: refused.message };
+      if (image.bullion_upload_state === 'open') return { type: 'pending', text: t.progress.open };
+      return { type: 'pending', text: name };
+    }
+  }
+}
+
+export function StatusCell({ image }: { image: Image }) {
+  const { type, text, reason } = shown(image, useUploadOf(image.id));
+  const indicator = <StatusIndicator type={type}>{text}</StatusIndicator>;
+  if (!reason) return indicator;
+  return (
+    <Popover
+      header={t.progress.rejected}
+      content={<span className="prose">{reason}</span>}
+      triggerType="text"
+      dismissAriaLabel={t.dismiss}
+      renderWithPortal
+    >
+      {indicator}
+    </Popover>
+  );
+}

@@ -1,0 +1,36 @@
+import Alert from '@cloudscape-design/components/alert';
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import Modal from '@cloudscape-design/components/modal';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { t } from '../i18n';
+import { useStore } from '../ui/store';
+import { busy } from '../upload/state';
+import { uploads } from '../upload/uploads';
+import { type Session, signOut } from './session';
+import { Credentials } from './sign-in';
+
+/** The session has ended: the page stays as it is underneath, and what it was about to ask waits for the answer. */
+export default function SignInAgain({ session }: { session: Session }) {
+  const going = useStore(uploads).some((u) => busy(u.state));
+  return (
+    <Modal
+      visible
+      header={t.signIn.expired}
+      size="small"
+      onDismiss={() => {}}
+      footer={
+        <Box float="left">
+          <Button variant="link" onClick={() => void signOut()}>
+            {t.signIn.out}
+          </Button>
+        </Box>
+      }
+    >
+      <SpaceBetween size="l">
+        <Alert type="info">{going ? t.signIn.expiredUploading : t.signIn.expiredHint}</Alert>
+        <Credentials name={session.user.name} project={session.project.id} />
+      </SpaceBetween>
+    </Modal>
+  );
+}
