@@ -94,7 +94,7 @@ func (s *Service) appCredentialClaims(ctx context.Context, c AppCredential, meth
 	}
 	return Claims{
 		UserID: u.ID, UserName: u.Name, ProjectID: c.ProjectID, ProjectName: grants[i].Project.Name, Roles: withImplied(c.Roles), Methods: methods,
-		AppCredential: c.ID, AppCredentialName: c.Name, Unrestricted: c.Unrestricted, Expires: at(end),
+		AppCredential: c.ID, AppCredentialName: c.Name, Unrestricted: c.Unrestricted, Expires: At(end),
 	}, nil
 }
 

@@ -88,7 +88,7 @@ func (s *Service) authenticate(w http.ResponseWriter, r *http.Request, l login, 
 			u, err = s.Directory.Authenticate(ctx, who, l.password.Password)
 			return err
 		})
-		return Claims{UserID: u.ID, UserName: u.Name, Methods: l.methods, Expires: at(now.Add(s.TokenLifetime))}, err
+		return Claims{UserID: u.ID, UserName: u.Name, Methods: l.methods, Expires: At(now.Add(s.TokenLifetime))}, err
 	case l.app != nil:
 		var c AppCredential
 		err := s.guarded(w, r, l.app.key(), func() (err error) {
@@ -209,7 +209,7 @@ func (s *Service) issue(ctx context.Context, c *Claims, now time.Time) (string, 
 	if err != nil {
 		return "", err
 	}
-	c.Issuer, c.Audience, c.ID, c.IssuedAt = s.Issuer, s.Audience, newID(), at(now)
+	c.Issuer, c.Audience, c.ID, c.IssuedAt = s.Issuer, s.Audience, newID(), At(now)
 	return sign(*c, id, key)
 }
 

@@ -243,7 +243,7 @@ func (s *Service) federated(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	claims := Claims{UserID: stableID("federated", p.ID, p.Issuer, who.subject), UserName: who.name, Methods: []string{"openid"}, Provider: p.ID, Grants: grants, Expires: at(now.Add(s.TokenLifetime))}
+	claims := Claims{UserID: stableID("federated", p.ID, p.Issuer, who.subject), UserName: who.name, Methods: []string{"openid"}, Provider: p.ID, Grants: grants, Expires: At(now.Add(s.TokenLifetime))}
 	token, err := s.issue(r.Context(), &claims, now)
 	if err != nil {
 		return err

@@ -25,12 +25,12 @@ const MaxToken = 3 << 10
 // Claims is what a token says: a compact JWS (RFC 7515) signed with Ed25519, whose payload is this
 // as JSON. Nothing else is accepted: no other algorithm, no key from the token itself.
 type Claims struct {
-	Issuer   string `json:"iss"`
-	Audience string `json:"aud"`
-	ID       string `json:"jti"`
-	Root     string `json:"root,omitempty"` // id of the token that this one was derived from, at any distance
-	IssuedAt stamp  `json:"iat"`
-	Expires  stamp  `json:"exp"`
+	Issuer   string      `json:"iss"`
+	Audience string      `json:"aud"`
+	ID       string      `json:"jti"`
+	Root     string      `json:"root,omitempty"` // id of the token that this one was derived from, at any distance
+	IssuedAt NumericDate `json:"iat"`
+	Expires  NumericDate `json:"exp"`
 
 	UserID      string   `json:"sub"`
 	UserName    string   `json:"name"`
@@ -53,13 +53,14 @@ func (c Claims) Caller() images.Caller {
 	return images.Caller{UserID: c.UserID, UserName: c.UserName, ProjectID: c.ProjectID, ProjectName: c.ProjectName, Roles: c.Roles}
 }
 
-// stamp is a NumericDate of RFC 7519, with microseconds: revocation by time must tell a token that was
+// NumericDate is that of RFC 7519, with microseconds: revocation by time must tell a token that was
 // issued just before a password change from one issued just after.
-type stamp struct{ time.Time }
+type NumericDate struct{ time.Time }
 
-func at(t time.Time) stamp { return stamp{t.UTC().Truncate(time.Microsecond)} }
+// At is a time as a token holds it.
+func At(t time.Time) NumericDate { return NumericDate{t.UTC().Truncate(time.Microsecond)} }
 
-func (s stamp) MarshalJSON() ([]byte, error) {
+func (s NumericDate) MarshalJSON() ([]byte, error) {
 	us := s.UnixMicro()
 	if us%1e6 == 0 {
 		return fmt.Appendf(nil, "%d", us/1e6), nil
@@ -67,7 +68,7 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%d.%06d", us/1e6, us%1e6), nil
 }
 
-func (s *stamp) UnmarshalJSON(b []byte) error {
+func (s *NumericDate) UnmarshalJSON(b []byte) error {
 	var f float64
 	if err := json.Unmarshal(b, &f); err != nil {
 		return err

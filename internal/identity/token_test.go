@@ -31,7 +31,7 @@ type brokenList struct{}
 func (brokenList) Revoked(context.Context, Claims) (bool, error) { return false, errBroken }
 
 func testClaims(now time.Time) Claims {
-	return Claims{Issuer: "bullion", Audience: "bullion", ID: newID(), IssuedAt: at(now), Expires: at(now.Add(time.Hour)), UserID: "u1", UserName: "bob",
+	return Claims{Issuer: "bullion", Audience: "bullion", ID: newID(), IssuedAt: At(now), Expires: At(now.Add(time.Hour)), UserID: "u1", UserName: "bob",
 		ProjectID: "p1", ProjectName: "acme", Roles: []string{"member", "reader"}, Methods: []string{"password"}}
 }
 
@@ -112,11 +112,11 @@ func TestBadTokensAreRefusedBlandly(t *testing.T) {
 		"JSON serialization":               `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
 		"another audience":                 with(func(c *Claims) { c.Audience = "other" }),
 		"another issuer":                   with(func(c *Claims) { c.Issuer = "other" }),
-		"expired":                          with(func(c *Claims) { c.Expires = at(start.Add(-time.Second)) }),
-		"without an end":                   with(func(c *Claims) { c.Expires = stamp{} }),
+		"expired":                          with(func(c *Claims) { c.Expires = At(start.Add(-time.Second)) }),
+		"without an end":                   with(func(c *Claims) { c.Expires = NumericDate{} }),
 		"without a user":                   with(func(c *Claims) { c.UserID = "" }),
 		"without an id":                    with(func(c *Claims) { c.ID = "" }),
-		"from the future":                  with(func(c *Claims) { c.IssuedAt = at(start.Add(time.Hour)) }),
+		"from the future":                  with(func(c *Claims) { c.IssuedAt = At(start.Add(time.Hour)) }),
 		"oversized":                        raw(`{"alg":"EdDSA","kid":"`+key.ID+`"}`, func() Claims { c := good; c.UserName = strings.Repeat("x", MaxToken); return c }(), eddsa),
 		"a good one with a space":          token + " ",
 		"a good one in another spelling":   token[:40] + "\n" + token[40:],
@@ -223,12 +223,12 @@ func TestTokenFromHeaders(t *testing.T) {
 
 func TestTimesKeepTheirMicroseconds(t *testing.T) {
 	for _, us := range []int64{1, 999_999, 1_000_000, 1_893_456_000_000_001, 1_893_456_000_999_999} {
-		want := at(time.UnixMicro(us))
+		want := At(time.UnixMicro(us))
 		doc, err := json.Marshal(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got stamp
+		var got NumericDate
 		if err := json.Unmarshal(doc, &got); err != nil {
 			t.Fatal(err)
 		}
