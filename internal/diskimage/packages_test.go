@@ -134,7 +134,7 @@ func TestFileSystemsMadeByTheirOwnTools(t *testing.T) {
 }
 
 // writeProto describes a folder for mkfs.xfs -p.
-func writeProto(t *testing.T, tree, file string) {
+func writeProto(t testing.TB, tree, file string) {
 	t.Helper()
 	out, err := os.Create(file)
 	if err != nil {
