@@ -273,6 +273,7 @@ func read(body []byte) (images.Caller, time.Time, error) {
 				c.Roles = append(c.Roles, role)
 			}
 		}
+		slices.Sort(c.Roles) // Keystone's order changes from answer to answer
 	}
 	return c, t.Expires, nil
 }
