@@ -97,7 +97,7 @@ type preflightError struct {
 }
 
 func (e *preflightError) Error() string {
-	return fmt.Sprintf("%s is refused (%s): %s", e.path, e.Code, e.Message)
+	return fmt.Sprintf("file %s is refused (%s): %s", e.path, e.Code, e.Message)
 }
 
 func (e *preflightError) Unwrap() error { return e.Rejection }
@@ -298,13 +298,25 @@ func (d *delivery) unaccepted(err error, i *glance.Image) error {
 	return advise(err, "All bytes have arrived, and the service goes on checking them. See: bullion image show "+i.ID)
 }
 
+// rejectedImage is an image whose bytes were refused.
+type rejectedImage struct {
+	image string
+	*transfer.Rejected
+}
+
+func (e *rejectedImage) Error() string {
+	return fmt.Sprintf("image %s was rejected (%s): %s", e.image, e.Code, e.Message)
+}
+
+func (e *rejectedImage) Unwrap() error { return e.Rejected }
+
 // rejection shows a verdict with what to do next.
 func rejection(r *transfer.Rejected, i *glance.Image) error {
 	advice := []string{}
 	if r.Hint != "" {
 		advice = append(advice, r.Hint)
 	}
-	return advise(fmt.Errorf("image %s was rejected (%w)", named(i), r), append(advice,
+	return advise(&rejectedImage{named(i), r}, append(advice,
 		"The image is queued again. Send another file with: bullion image upload "+i.ID+" --file FILE",
 		"or delete it with: bullion image delete "+i.ID)...)
 }

@@ -65,7 +65,7 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		if len(args) == n {
 			return nil
 		}
-		return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
+		return fmt.Errorf("%q takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
 	}
 }
 
@@ -74,7 +74,7 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 		if len(args) >= n {
 			return nil
 		}
-		return fmt.Errorf("%s needs %s", cmd.CommandPath(), what)
+		return fmt.Errorf("%q needs %s", cmd.CommandPath(), what)
 	}
 }
 
@@ -83,7 +83,7 @@ func atMost(n int, what string) cobra.PositionalArgs {
 		if len(args) <= n {
 			return nil
 		}
-		return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
+		return fmt.Errorf("%q takes %s, not %d arguments", cmd.CommandPath(), what, len(args))
 	}
 }
 

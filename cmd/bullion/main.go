@@ -79,22 +79,18 @@ func run(ctx context.Context, args []string, a *app) int {
 }
 
 func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "bullion",
-		Short: "Store and serve virtual machine images",
-		Long: `bullion stores virtual machine images in a Bullion vault and gets them out again.
+	root := group("bullion", "Store and serve virtual machine images", a.imageCommand(), a.uploadCommand(), a.whoAmI(), a.versionCommand())
+	root.Long = `bullion stores virtual machine images in a Bullion vault and gets them out again.
 
 Credentials are read as by other OpenStack tools: OS_CLOUD names a cloud in clouds.yaml, or
 OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_PROJECT_NAME say who you are.
 
-Exit status: 0 done, 1 failed, 2 called wrongly, 3 the image was rejected, 130 interrupted.`,
-		Example: `  bullion image create --file debian-13.qcow2 debian-13
+Exit status: 0 done, 1 failed, 2 called wrongly, 3 the image was rejected, 130 interrupted.`
+	root.Example = `  bullion image create --file debian-13.qcow2 debian-13
   bullion image list
-  bullion image save debian-13 --file copy.qcow2`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Version:       programVersion(),
-	}
+  bullion image save debian-13 --file copy.qcow2`
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Version = programVersion()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.cloud, "os-cloud", "", "cloud in clouds.yaml (default: $OS_CLOUD)")
@@ -103,7 +99,6 @@ Exit status: 0 done, 1 failed, 2 called wrongly, 3 the image was rejected, 130 i
 	flags.StringSliceVarP(&a.columns, "column", "c", nil, "show only this column; repeat for more")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print ids only, and no progress")
 	flags.BoolVar(&a.noProgress, "no-progress", false, "show no progress")
-	root.AddCommand(a.imageCommand(), a.uploadCommand(), a.whoAmI(), a.versionCommand())
 	return root
 }
 
@@ -120,7 +115,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 			if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
 				hint = fmt.Sprintf("; did you mean %s?", strings.Join(s, " or "))
 			}
-			return fmt.Errorf("%s has no command %q%s", cmd.CommandPath(), args[0], hint)
+			return fmt.Errorf("%q has no command %q%s", cmd.CommandPath(), args[0], hint)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -30,9 +30,9 @@ func OpenSource(path string) (*Source, error) {
 	case err != nil:
 		return nil, fmt.Errorf("look at file %s: %w", path, err)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory; name the image file in it", path)
+		return nil, fmt.Errorf("path %s is a directory; name the image file in it", path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file, so its size is not known and it cannot be read again after a failure; copy it to a file and upload that", path)
+		return nil, fmt.Errorf("path %s is not a regular file, so its size is not known and it cannot be read again after a failure; copy it to a file and upload that", path)
 	case info.Size() == 0:
 		return nil, fmt.Errorf("file %s is empty; an image has at least one byte", path)
 	}

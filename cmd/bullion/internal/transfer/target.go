@@ -82,7 +82,7 @@ type Target struct {
 // there being read.
 func OpenTarget(ctx context.Context, path string, size int64, d Digest, progress *Progress) (*Target, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file; name a file to save to, or - for standard output", path)
+		return nil, fmt.Errorf("path %s is not a regular file; name a file to save to, or - for standard output", path)
 	}
 	dir, name := filepath.Split(path)
 	id := d.Value

@@ -472,10 +472,10 @@ func TestSourcesThatCannotBeSentSayWhy(t *testing.T) {
 	}
 	tests := []struct{ name, path, want string }{
 		{"a missing file", filepath.Join(dir, "none"), "there is no file " + filepath.Join(dir, "none") + "; check the path"},
-		{"a directory", dir, dir + " is a directory; name the image file in it"},
+		{"a directory", dir, "path " + dir + " is a directory; name the image file in it"},
 		{"an empty file", empty, "file " + empty + " is empty; an image has at least one byte"},
 		{"a pipe, without waiting for its writer", pipe,
-			pipe + " is not a regular file, so its size is not known and it cannot be read again after a failure; copy it to a file and upload that"},
+			"path " + pipe + " is not a regular file, so its size is not known and it cannot be read again after a failure; copy it to a file and upload that"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
