@@ -176,7 +176,7 @@ func (s *Service) FinishDelete(ctx context.Context, i *Image) error {
 func (s *Service) dropBytes(ctx context.Context, i *Image) error {
 	keys := map[string]bool{}
 	if u := i.Upload; u != nil {
-		if u.S3Upload != "" && u.State == UploadOpen {
+		if u.S3Upload != "" && u.State != UploadAccepted {
 			if err := s.Blobs.AbortMultipart(ctx, u.Key(i.ID), u.S3Upload); err != nil {
 				return err
 			}

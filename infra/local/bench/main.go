@@ -131,7 +131,9 @@ func start(data string, flags ...string) (*bulliond, error) {
 		time.Sleep(50 * time.Millisecond)
 		if r, err := http.Get(b.base + "/healthcheck"); err == nil {
 			r.Body.Close()
-			b.token, err = b.signIn()
+			if b.token, err = b.signIn(); err != nil {
+				b.stop()
+			}
 			return b, err
 		}
 	}
@@ -225,7 +227,7 @@ func (b *bulliond) requests(duration time.Duration, most int) error {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		var failed error
-		each := (n - len(ids)) / 8
+		each := (n - len(ids) + 7) / 8
 		for range 8 {
 			wg.Go(func() {
 				for range each {

@@ -170,7 +170,7 @@ func (s *server) show(image string) map[string]any {
 	return doc
 }
 
-// leftovers lists the files of the S3 server that are neither an object nor its own book-keeping.
+// objects lists the files that the S3 server keeps, of objects and of open uploads.
 func (s *server) objects() []string {
 	s.t.Helper()
 	var files []string
@@ -183,6 +183,18 @@ func (s *server) objects() []string {
 		})
 	}
 	return files
+}
+
+// leftovers waits until the S3 server keeps nothing, and lists what it still keeps after a while.
+func (s *server) leftovers() []string {
+	s.t.Helper()
+	for range 100 {
+		if len(s.objects()) == 0 {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return s.objects()
 }
 
 // output collects what a process writes.

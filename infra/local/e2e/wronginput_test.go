@@ -54,7 +54,9 @@ func TestWrongInputGetsASentenceAndLeavesNothing(t *testing.T) {
 			}
 		})
 	}
-	s.eventually("no bytes are left behind", 10*time.Second, func() bool { return len(s.objects()) == 0 })
+	if left := s.leftovers(); len(left) > 0 {
+		t.Errorf("bytes were left behind: %v", left)
+	}
 }
 
 func TestAnotherProjectsImageIsNotFound(t *testing.T) {
@@ -121,7 +123,9 @@ func TestAFileThatChangesDuringItsUploadDoesNotBecomeAnImage(t *testing.T) {
 			if !strings.Contains(said.String(), "changed") && !strings.Contains(said.String(), "bytes") {
 				t.Errorf("it does not say that the file changed:\n%s", said)
 			}
-			s.eventually("no bytes are left behind", 20*time.Second, func() bool { return len(s.objects()) == 0 })
+			if left := s.leftovers(); len(left) > 0 {
+				t.Errorf("bytes were left behind: %v\nbullion said:\n%s", left, said)
+			}
 		})
 	}
 }
