@@ -134,7 +134,7 @@ var qemuForms = []struct {
 func TestWhatQemuWritesIsRight(t *testing.T) {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source.raw")
-	guest := corpus.DebianGuest()
+	guest := corpus.DebianGuest(8 << 20)
 	if err := guest.WriteFile(source); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestWhatQemuWritesIsRight(t *testing.T) {
 func TestImagesThatQemuMakesWithABackingFileAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base.raw")
-	if err := corpus.DebianGuest().WriteFile(base); err != nil {
+	if err := corpus.DebianGuest(8 << 20).WriteFile(base); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -132,11 +132,20 @@ func uefiGuest() *Image {
 
 // debianGuest boots with BIOS and UEFI and has an ext4 root with os-release.
 func debianGuest() *Image {
-	m := NewImage(guestSize).Put(0, bootCode)
-	m.gpt(gptPart{biosBootGUID, biosBootAt, biosBootEnd}, gptPart{espGUID, espAt, espEnd}, gptPart{rootX64GUID, rootAt, rootEnd})
+	return DebianDisk(guestSize, FromBytes(ext4Image((rootEnd-rootAt+1)*sector, debianRelease)))
+}
+
+// DebianDisk is a disk of size bytes with a GPT, a BIOS boot partition, an EFI system partition with a loader for x86_64, and a root partition
+// that holds root. It is at least 4.5 MiB larger than root.
+func DebianDisk(size int64, root *Image) *Image {
+	m := NewImage(size).Put(0, bootCode)
+	m.gpt(gptPart{biosBootGUID, biosBootAt, biosBootEnd}, gptPart{espGUID, espAt, espEnd}, gptPart{rootX64GUID, rootAt, uint64(rootAt + root.size/sector - 1)})
 	m.Put(biosBootAt*sector, Random(8192, 3))
 	m.Put(espAt*sector, fatImage((espEnd-espAt+1)*sector, map[string][]byte{"EFI/BOOT/BOOTX64.EFI": peProgram(0x8664)}))
-	return m.Put(rootAt*sector, ext4Image((rootEnd-rootAt+1)*sector, debianRelease))
+	for _, p := range root.parts {
+		m.Put(rootAt*sector+p.off, p.data)
+	}
+	return m
 }
 
 func windowsGuest() *Image {
@@ -305,6 +314,40 @@ func ext4Image(size int, release string) []byte {
 	return b
 }
 
-// DebianGuest is a disk of 8 MiB with a GPT, a BIOS boot partition, an EFI system partition with a loader for x86_64, and an ext4 root whose
-// os-release says Debian 12.
-func DebianGuest() *Image { return debianGuest() }
+// DebianGuest is a [DebianDisk] with a small ext4 root whose os-release says Debian 12.
+func DebianGuest(size int64) *Image {
+	return DebianDisk(size, FromBytes(ext4Image((rootEnd-rootAt+1)*sector, debianRelease)))
+}
+
+// Forms are the ways in which [As] writes a disk: a disk_format, and the kind of it.
+var Forms = []string{"raw", "qcow2", "qcow2-zlib", "qcow2-zstd", "vmdk-sparse", "vmdk-stream", "vhd-fixed", "vhd-dynamic", "vhdx", "vdi", "ploop"}
+
+// As writes a disk in one of the forms, and says which disk_format that is.
+func As(form string, disk *Image) (m *Image, diskFormat string) {
+	diskFormat, _, _ = strings.Cut(form, "-")
+	switch form {
+	case "raw":
+		return disk, diskFormat
+	case "qcow2":
+		return QCOW2{}.Make(disk), diskFormat
+	case "qcow2-zlib":
+		return QCOW2{Compress: "zlib"}.Make(disk), diskFormat
+	case "qcow2-zstd":
+		return QCOW2{Compress: "zstd"}.Make(disk), diskFormat
+	case "vmdk-sparse":
+		return VMDK{}.Make(disk), diskFormat
+	case "vmdk-stream":
+		return VMDK{Stream: true}.Make(disk), diskFormat
+	case "vhd-fixed":
+		return fixedVHD(disk), diskFormat
+	case "vhd-dynamic":
+		return dynamicVHD(disk), diskFormat
+	case "vhdx":
+		return vhdx(disk), diskFormat
+	case "vdi":
+		return vdi(disk, 1), diskFormat
+	case "ploop":
+		return ploop(disk, true), diskFormat
+	}
+	panic("no such form: " + form)
+}

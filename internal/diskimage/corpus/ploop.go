@@ -6,7 +6,7 @@ const ploopCluster = 1 << 20
 
 func ploop(disk *Image, extended bool) *Image {
 	entries := (disk.size + ploopCluster - 1) / ploopCluster
-	m := NewImage(ploopCluster).Put(0, []byte("WithoutFreeSpace"))
+	m := NewImage((64+entries*4+ploopCluster-1)/ploopCluster*ploopCluster).Put(0, []byte("WithoutFreeSpace"))
 	unit := int64(sector)
 	if extended {
 		m.Put(0, []byte("WithouFreSpacExt"))

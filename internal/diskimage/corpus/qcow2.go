@@ -4,14 +4,22 @@ import (
 	"bytes"
 	"compress/flate"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// blocks calls f with the blocks of a disk that are not all zeros.
+// blocks calls f with the blocks of a disk that are not all zeros, in order.
 func (m *Image) blocks(size int, f func(i int64, data []byte)) {
+	touched := map[int64]bool{}
+	for _, p := range m.parts {
+		for i := p.off / int64(size); i*int64(size) < min(p.off+int64(len(p.data)), m.size); i++ {
+			touched[i] = true
+		}
+	}
 	zero := make([]byte, size)
-	for i := int64(0); i*int64(size) < m.size; i++ {
+	for _, i := range slices.Sorted(maps.Keys(touched)) {
 		b := make([]byte, size)
 		n, _ := m.ReadAt(b, i*int64(size))
 		if n > 0 && !bytes.Equal(b, zero) {

@@ -1,6 +1,9 @@
 package corpus
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 const vdiBlock = 1 << 20
 
@@ -10,9 +13,7 @@ func vdi(disk *Image, kind uint32) *Image {
 	m := NewImage(data).Put(0, []byte("<<< QEMU VM Virtual Disk Image >>>\n")).U32(le, 0x40, 0xbeda107f).U32(le, 0x44, 0x10001).U32(le, 0x48, 0x180).U32(le, 0x4c, kind)
 	m.U32(le, 0x154, 512).U32(le, 0x158, uint32(data)).U32(le, 0x168, 512).U64(le, 0x170, uint64(disk.size)).U32(le, 0x178, vdiBlock)
 	m.U32(le, 0x180, uint32(blocks)).Put(0x188, Random(32, 6))
-	for i := range blocks {
-		m.U32(le, 512+i*4, 0xffffffff)
-	}
+	m.Put(512, bytes.Repeat([]byte{0xff}, int(blocks*4)))
 	used := uint32(0)
 	disk.blocks(vdiBlock, func(i int64, b []byte) {
 		m.U32(le, 512+i*4, used).Append(b)

@@ -1,6 +1,9 @@
 package corpus
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 const vhdBlock = 2 << 20
 
@@ -37,9 +40,7 @@ func dynamicVHD(disk *Image) *Image {
 	m := NewImage(0).Put(0, vhdFooter(disk.size, 3))
 	h := NewImage(1024).Put(0, []byte("cxsparse")).U64(be, 8, 1<<64-1).U64(be, 16, 1536).U32(be, 24, 0x10000).U32(be, 28, uint32(entries)).U32(be, 32, vhdBlock)
 	m.Put(512, seal(h.Bytes(), 36))
-	for i := range entries {
-		m.U32(be, 1536+i*4, 0xffffffff)
-	}
+	m.Put(1536, bytes.Repeat([]byte{0xff}, int(entries*4)))
 	m.Truncate((1536 + entries*4 + 511) &^ 511)
 	disk.blocks(vhdBlock, func(i int64, data []byte) {
 		m.U32(be, 1536+i*4, uint32(m.size/sector))

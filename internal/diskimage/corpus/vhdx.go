@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	vhdxBlock = 1 << 20
 	vhdxTable = 2 << 20 // the block table
 	vhdxMeta  = 3 << 20 // the metadata
 	vhdxData  = 4 << 20
@@ -28,7 +27,11 @@ func vhdx(disk *Image) *Image {
 		m.Put(at, []byte("head")).U64(le, at+8, uint64(7+i)).Put(at+16, Random(32, uint64(i))).U16(le, at+66, 1).U32(le, at+68, 1<<20).U64(le, at+72, 1<<20)
 		m.seal32(at, 4096)
 	}
-	blocks := (disk.size + vhdxBlock - 1) / vhdxBlock
+	block := int64(1 << 20)
+	if disk.size > 64<<30 {
+		block = 32 << 20 // so that the block table stays below 1 MiB
+	}
+	blocks := (disk.size + block - 1) / block
 	for _, at := range []int64{192 << 10, 256 << 10} {
 		m.Put(at, []byte("regi")).U32(le, at+8, 2)
 		m.Put(at+16, guid("2DC27766-F623-4200-9D64-115E9BFD4A08")).U64(le, at+32, vhdxTable).U32(le, at+40, 1<<20).U32(le, at+44, 1)
@@ -41,7 +44,7 @@ func vhdx(disk *Image) *Image {
 		flags uint32
 		data  []byte
 	}{
-		{"CAA16737-FA36-4D43-B3B6-33F0AA44E76B", 4, FromBytes(make([]byte, 8)).U32(le, 0, vhdxBlock).Bytes()},
+		{"CAA16737-FA36-4D43-B3B6-33F0AA44E76B", 4, FromBytes(make([]byte, 8)).U32(le, 0, uint32(block)).Bytes()},
 		{"2FA54224-CD1B-4876-B211-5DBED83BF4B8", 6, FromBytes(make([]byte, 8)).U64(le, 0, uint64(disk.size)).Bytes()},
 		{"BECA12AB-B2E6-4523-93EF-C309E000C746", 6, Random(16, 8)},
 		{"8141BF1D-A96F-4709-BA47-F233A8FAAB5F", 6, []byte{0, 2, 0, 0}},
@@ -50,9 +53,9 @@ func vhdx(disk *Image) *Image {
 		at, data := int64(vhdxMeta+32+32*i), int64(64<<10+32*i)
 		m.Put(at, guid(item.guid)).U32(le, at+16, uint32(data)).U32(le, at+20, uint32(len(item.data))).U32(le, at+24, item.flags).Put(vhdxMeta+data, item.data)
 	}
-	ratio := int64(1<<23) * 512 / vhdxBlock
+	ratio := int64(1<<23) * 512 / block
 	m.Put(vhdxTable+(blocks+(blocks-1)/ratio)*8, []byte{0})
-	disk.blocks(vhdxBlock, func(i int64, data []byte) {
+	disk.blocks(int(block), func(i int64, data []byte) {
 		m.U64(le, vhdxTable+(i+i/ratio)*8, uint64(m.size)|6)
 		m.Append(data)
 	})

@@ -47,7 +47,7 @@ func (v VMDK) Make(disk *Image) *Image {
 	header := vmdkHeader(disk.size/sector, v.Stream)
 	m := NewImage(0)
 	if v.Stream {
-		m.Put(0, header).U64(le, 56, 1<<64-1).Put(512, []byte(text)).Truncate(128 * sector)
+		m.Put(0, header).U64(le, 56, 1<<64-1).Put(512, []byte(text)).Truncate(vmdkOverhead(disk.size/sector) * sector)
 		entries := make([][]byte, tables)
 		disk.blocks(grain, func(i int64, data []byte) {
 			t := i / 512
@@ -83,10 +83,12 @@ func (v VMDK) Make(disk *Image) *Image {
 	}
 	m.Put(0, header).U64(le, 56, 21).Put(512, []byte(text))
 	at := int64(21) + (tables*4+511)/512
+	directory := make([]byte, tables*4)
 	for t := range tables {
-		m.U32(le, 21*sector+t*4, uint32(at+t*4))
+		le.PutUint32(directory[t*4:], uint32(at+t*4))
 	}
-	m.Truncate(max(at+tables*4, 128) * sector)
+	m.Put(21*sector, directory)
+	m.Truncate(vmdkOverhead(disk.size/sector) * sector)
 	disk.blocks(grain, func(i int64, data []byte) {
 		m.U32(le, (at+i/512*4)*sector+i%512*4, uint32(m.size/sector))
 		m.Append(data)
@@ -96,11 +98,17 @@ func (v VMDK) Make(disk *Image) *Image {
 
 func vmdkHeader(sectors int64, stream bool) []byte {
 	h := NewImage(sector).Put(0, []byte("KDMV")).U32(le, 4, 1).U32(le, 8, 1).U64(le, 12, uint64(sectors)).U64(le, 20, grain/sector)
-	h.U64(le, 28, 1).U64(le, 36, 20).U32(le, 44, 512).U64(le, 64, 128).Put(73, []byte("\n \r\n"))
+	h.U64(le, 28, 1).U64(le, 36, 20).U32(le, 44, 512).U64(le, 64, uint64(vmdkOverhead(sectors))).Put(73, []byte("\n \r\n"))
 	if stream {
 		h.U32(le, 4, 3).U32(le, 8, 0x30001).U16(le, 77, 1)
 	}
 	return h.Bytes()
+}
+
+// vmdkOverhead is the sector where grains begin: behind the descriptor, the grain directory and the grain tables.
+func vmdkOverhead(sectors int64) int64 {
+	tables := (sectors + 512*grain/sector - 1) / (512 * grain / sector)
+	return (21 + (tables*4+511)/512 + tables*4 + 127) &^ 127
 }
 
 // marker writes a metadata marker of a stream.
