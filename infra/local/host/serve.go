@@ -29,6 +29,7 @@ import (
 	"bullion/internal/scrub"
 	"bullion/internal/sqlitestore"
 	"bullion/internal/validation"
+	"bullion/web"
 )
 
 const (
@@ -184,6 +185,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	mux := http.NewServeMux()
 	mux.Handle("/v3", keystone.Handler())
 	mux.Handle("/v3/", keystone.Handler())
+	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.engine.Endpoint()})))
 	mux.Handle("/", api.New(api.Config{
 		Images: h.images, Auth: keystone.Verifier(), Log: log, AuthURL: o.PublicURL + "/v3", Ready: blobs.Check,
 	}))
