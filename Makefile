@@ -2,13 +2,10 @@
 
 DATA     ?= data
 GOFLAGS  += -trimpath
-VERSION  := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w
-FUNCTIONS := $(notdir $(wildcard functions/*))
-ARCH     ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench build deploy clean deps sam-local
+.PHONY: help run test check bench build deps clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,27 +13,32 @@ help: ## show this help
 run: bin/bulliond bin/bullion ## build and start everything on this machine, with its data in ./data
 	@bin/bulliond --data $(DATA)
 
-test: deps ## run every test: both Go modules with the race detector, the dashboard, end to end
+test: deps web/dist ## run every test: both Go modules with the race detector, the dashboard, end to end
 	go test -race ./...
-	cd infra/local && go test -race ./...
+	cd infra/local && go test -race -timeout 20m ./...
+	cd web && npm run -s check
 
 check: ## format, vet, staticcheck, known vulnerabilities
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
+	@test -z "$$(gofmt -l cmd functions infra internal web/*.go | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
 	go vet ./... && cd infra/local && go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	cd infra/local && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	.ci/vulncheck
 
-bench: bin/bulliond bin/bullion ## measure: requests, lists, uploads, memory; beside the disk and the hashes of this machine
+bench: bin/bulliond ## measure requests, lists, uploads and memory, beside the disk and the hashes of this machine
 	cd infra/local && go run ./bench
 
 build: bin/bulliond bin/bullion ## build the programs into bin/
 
-bin/bulliond: FORCE
-	cd infra/local && CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o ../../bin/bulliond ./cmd/bulliond
+bin/bulliond: web/dist FORCE
+	cd infra/local && CGO_ENABLED=0 go build -tags ui $(GOFLAGS) -ldflags '$(LDFLAGS)' -o ../../bin/bulliond ./cmd/bulliond
 
 bin/bullion: FORCE
-	CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/bullion ./cmd/bullion
+	CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/bullion ./cmd/bullion
+
+web/dist: $(shell find web/src web/build web/public web/index.html web/package.json internal/api/openapi.yaml -type f 2>/dev/null) $(wildcard internal/diskimage/*.go)
+	cd web && npm ci --no-audit --no-fund --silent && npm run -s build
+	@touch web/dist
 
 deps: ## install the Debian packages that the tests need (as root), or say which
 	@.ci/deps
