@@ -161,6 +161,9 @@ func (limit Usage) Check(after, delta Usage) error {
 	return nil
 }
 
+// cleanupGrace is how long whoever began to delete bytes may take before scrub goes on with it.
+const cleanupGrace = time.Minute
+
 // DueAt is when the service must look at the record if nothing happens to it before: an upload ends, a lease runs out, a delete is
 // unfinished. The zero time means never. A Store keeps it as a sparse index for Due.
 func (i *Image) DueAt() time.Time {
@@ -168,7 +171,7 @@ func (i *Image) DueAt() time.Time {
 	case i.Status == StatusDeleted:
 		return time.Time{}
 	case i.Status == StatusPendingDelete:
-		return i.UpdatedAt
+		return i.UpdatedAt.Add(cleanupGrace)
 	case i.Import != nil && (i.Import.State == TaskPending || i.Import.State == TaskProcessing):
 		return i.Import.LeaseUntil
 	case i.Upload == nil:
@@ -176,7 +179,7 @@ func (i *Image) DueAt() time.Time {
 	case i.Upload.State == UploadOpen:
 		return i.Upload.ExpiresAt
 	case i.Upload.State == UploadEnding:
-		return i.Upload.UpdatedAt
+		return i.Upload.UpdatedAt.Add(cleanupGrace)
 	case i.Upload.State == UploadReceived && i.Upload.Staged && i.Status == StatusUploading:
 		return i.Upload.ExpiresAt
 	case i.Upload.State == UploadReceived && i.Upload.Validation != nil:
