@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"bullion/internal/diskimage/corpus"
 )
 
 // openDisk returns the disk inside an image.
@@ -45,5 +47,29 @@ func compareDisk(t testing.TB, name string, r io.ReaderAt, size int64, format st
 			t.Errorf("%s: byte %d is %#x, want %#x", name, off+i, got[i], want[off+i])
 			return
 		}
+	}
+}
+
+func TestDecompressionIsBoundedToo(t *testing.T) {
+	disk := corpus.NewImage(256 << 20)
+	for off := int64(0); off < disk.Size(); off += 2 << 20 {
+		disk.Put(off, []byte("x"))
+	}
+	m := corpus.QCOW2{ClusterBits: 21, Compress: "zlib"}.Make(disk)
+	v, err := openDisk(m, m.Size(), "qcow2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for off := int64(0); off < disk.Size(); off += 2 << 20 {
+		if _, err = v.disk.read(off, 1); err != nil {
+			break
+		}
+	}
+	if r := asRejection(err); r == nil || r.Code != CodeBudget {
+		t.Errorf("reading a byte of each cluster: got %v, want %s", err, CodeBudget)
+	}
+	rep, err := Inspect(t.Context(), m, m.Size(), Options{DiskFormat: "qcow2", ContainerFormat: "bare"})
+	if err != nil || rep.VirtualSize != disk.Size() {
+		t.Errorf("inspecting it: got %+v, %v, want a good image", rep, err)
 	}
 }

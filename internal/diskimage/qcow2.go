@@ -200,7 +200,7 @@ func (h *qcow2Header) checkTables(f span) error {
 		return reject(CodeMalformed, hintAgain, "The refcount table of the qcow2 image has %d clusters; 1 to %d are possible.", h.refClusters, qcow2MaxRefTable/cluster)
 	}
 	err := f.eachEntry(h.l1, h.l1Entries, 8, func(i int64, e []byte) error {
-		return h.inside(f, fmt.Sprintf("entry %d of the L1 table", i), int64(be.Uint64(e)&qcow2Offset))
+		return h.inside(f, "entry %d of the L1 table", i, int64(be.Uint64(e)&qcow2Offset))
 	})
 	if err != nil {
 		return err
@@ -209,17 +209,16 @@ func (h *qcow2Header) checkTables(f span) error {
 }
 
 // inside checks a reference to a whole cluster; 0 stands for none. The last cluster of a file may be written in part.
-func (h *qcow2Header) inside(f span, what string, off int64) error {
+// what is a format with the number i.
+func (h *qcow2Header) inside(f span, what string, i, off int64) error {
 	cluster := int64(1) << h.clusterBits
 	switch {
-	case off == 0:
+	case off == 0 || off%cluster == 0 && off < f.size:
 		return nil
 	case off%cluster != 0:
-		return reject(CodeCorrupt, "Repair it with qemu-img check -r all, or make the image again.", "In the qcow2 image, %s points at byte %d, which is not the start of a cluster.", what, off)
-	case off >= f.size:
-		return reject(CodeTruncated, hintWhole, "In the qcow2 image, %s points at byte %d, past the end of the file at byte %d.", what, off, f.size)
+		return reject(CodeCorrupt, "Repair it with qemu-img check -r all, or make the image again.", "In the qcow2 image, %s points at byte %d, which is not the start of a cluster.", fmt.Sprintf(what, i), off)
 	}
-	return nil
+	return reject(CodeTruncated, hintWhole, "In the qcow2 image, %s points at byte %d, past the end of the file at byte %d.", fmt.Sprintf(what, i), off, f.size)
 }
 
 // checkRefcounts finds the last cluster in use, which must be in the file. It shows a cut-off image in two reads, whatever its
@@ -234,7 +233,7 @@ func (h *qcow2Header) checkRefcounts(f span) error {
 		if off != 0 {
 			last, block = i, off
 		}
-		return h.inside(f, fmt.Sprintf("entry %d of the refcount table", i), off)
+		return h.inside(f, "entry %d of the refcount table", i, off)
 	})
 	if err != nil || last < 0 || h.dirty {
 		return err // counts of an image that was not closed may be behind

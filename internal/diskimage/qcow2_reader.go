@@ -16,6 +16,7 @@ type qcow2Reader struct {
 
 	unpackedAt int64 // L2 entry whose compressed cluster is in unpacked
 	unpacked   []byte
+	work       unpackWork
 }
 
 func newQcow2Reader(f span, h *qcow2Header) *qcow2Reader {
@@ -57,7 +58,7 @@ func (q *qcow2Reader) readCluster(p []byte, off int64) (int, error) {
 		clear(p[:n])
 		return n, nil
 	}
-	if err := h.inside(q.f, "an entry of the L1 table", l2); err != nil {
+	if err := h.inside(q.f, "entry %d of the L1 table", l1Index, l2); err != nil {
 		return 0, err
 	}
 	e, err = q.f.read(l2+index%perL2*h.l2EntrySize(), int(h.l2EntrySize()))
@@ -83,7 +84,7 @@ func (q *qcow2Reader) readCluster(p []byte, off int64) (int, error) {
 		clear(p[:n])
 		return n, nil
 	}
-	if err := h.inside(q.f, "an entry of an L2 table", host); err != nil {
+	if err := h.inside(q.f, "the L2 entry of cluster %d", index, host); err != nil {
 		return 0, err
 	}
 	b, err := q.f.readUpTo(host+within, n) // the last cluster may be written in part; the rest reads as zeros
@@ -106,6 +107,9 @@ func (q *qcow2Reader) compressed(p []byte, entry uint64, within int64) error {
 		}
 		packed, err := q.f.readUpTo(off, int(size))
 		if err != nil {
+			return err
+		}
+		if err := q.work.add(1 << q.h.clusterBits); err != nil {
 			return err
 		}
 		q.unpackedAt = -1

@@ -80,7 +80,7 @@ func (c cancellable) ReadAt(p []byte, off int64) (int, error) {
 
 // tableSample bounds how much of a table of offsets is read at each of its ends. A table of up to twice that is read whole;
 // of larger ones the middle is trusted until it is used, so that the cost does not grow with the disk.
-const tableSample = 2 << 20
+const tableSample = 512 << 10
 
 // eachEntry calls check with the entries of a table of n entries of width bytes at off.
 func (s span) eachEntry(off int64, n int64, width int, check func(i int64, entry []byte) error) error {

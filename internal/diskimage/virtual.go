@@ -52,3 +52,15 @@ func inflateZlib(packed []byte, size int) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// unpackWork counts the bytes that a reader has decompressed. A hostile image makes every small read cost a whole cluster of 2 MiB.
+type unpackWork int64
+
+const maxUnpackWork = 64 << 20 // about a third of a second
+
+func (w *unpackWork) add(n int64) error {
+	if *w += unpackWork(n); *w > maxUnpackWork {
+		return reject(CodeBudget, "Convert the image with qemu-img convert, which lays it out in order, then upload it again.", "Looking into this image would need more than %d bytes to be decompressed.", maxUnpackWork)
+	}
+	return nil
+}

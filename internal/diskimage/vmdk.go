@@ -211,6 +211,7 @@ type vmdkReader struct {
 
 	unpackedAt int64 // sector of the grain in unpacked
 	unpacked   []byte
+	work       unpackWork
 }
 
 // checkTables checks that the grain directory, and the first and last grain tables, point inside the file.
@@ -326,6 +327,9 @@ func (v *vmdkReader) compressed(p []byte, sector, within int64) error {
 		}
 		packed, err := v.f.read(sector*512+12, int(size))
 		if err != nil {
+			return err
+		}
+		if err := v.work.add(v.h.grain * 512); err != nil {
 			return err
 		}
 		v.unpackedAt = -1
