@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -82,8 +83,16 @@ func (c *child) etag(b *testing.B, key string) string {
 }
 
 // BenchmarkPut uploads 1 GiB with one presigned PUT to a server in another process, until both hashes are known.
-func BenchmarkPut(b *testing.B) {
-	file, c := benchFile(b), startChild(b, filepath.Join(b.TempDir(), "s3"))
+func BenchmarkPut(b *testing.B) { benchmarkPut(b) }
+
+// BenchmarkPutWithSync is BenchmarkPut with Config.Sync: it measures the disk.
+func BenchmarkPutWithSync(b *testing.B) {
+	benchmarkPut(b, func(c *exec.Cmd) { c.Env = append(c.Env, syncEnv+"=1") })
+}
+
+func benchmarkPut(b *testing.B, prepare ...func(*exec.Cmd)) {
+	b.Helper()
+	file, c := benchFile(b), startChild(b, filepath.Join(b.TempDir(), "s3"), prepare...)
 	b.SetBytes(gib)
 	for b.Loop() {
 		r := must(c.presign.PresignPutObject(context.Background(), &s3.PutObjectInput{

@@ -19,6 +19,7 @@ type final struct {
 // chase hashes the parts of an upload in order, each as soon as it and all before it have arrived, and the
 // rest when the upload is complete. The bytes come from the page cache: they were written a moment ago.
 func (u *upload) chase() {
+	defer u.cancel() // nobody else needs the context after the end of the upload
 	p, made := newPrefix(), []string(nil)
 	again := func() {
 		p.close()
@@ -50,6 +51,7 @@ func (u *upload) chase() {
 			case <-u.ctx.Done():
 			}
 		case errors.Is(err, context.Canceled): // aborted, or the server stops
+			again()
 		case err != nil:
 			u.v.cfg.Log.Error("a part cannot be read; it will be tried again when the upload is complete",
 				"key", u.spec.Key, "part", n.Number, "error", err)

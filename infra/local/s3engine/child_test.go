@@ -22,6 +22,9 @@ import (
 // childEnv holds the configuration when the test binary is to be a server that a test can kill.
 const childEnv = "BULLION_S3_CHILD"
 
+// syncEnv makes that server flush to the disk.
+const syncEnv = "BULLION_S3_SYNC"
+
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childEnv); text != "" {
 		if err := serve(text); err != nil {
@@ -39,6 +42,7 @@ func serve(text string) error {
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 		return err
 	}
+	cfg.Sync = os.Getenv(syncEnv) != ""
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

@@ -382,6 +382,28 @@ func TestAStartCleansUpAfterACrash(t *testing.T) {
 	checkObject(t, s, "images/open", *out.ETag, append(noise(1, partSize), 'x'))
 }
 
+func TestAnUploadThatCannotBeReadIsGivenUpAlone(t *testing.T) {
+	s := start(t)
+	spoiled, good := s.begin(t, "images/spoiled", partSize), s.begin(t, "images/good", partSize)
+	p := must(s.part("images/good", good, 1, []byte("good")))(t)
+	s.stop()
+	if err := os.WriteFile(filepath.Join(s.cfg.Dir, "uploads", spoiled, "upload.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = startIn(t, s.cfg.Dir)
+	if _, err := s.part("images/spoiled", spoiled, 1, []byte("x")); code(err) != "NoSuchUpload" {
+		t.Errorf("a part of the upload that is gone: got %q, want NoSuchUpload", code(err))
+	}
+	out := must(s.complete("images/good", good, p))(t)
+	checkObject(t, s, "images/good", *out.ETag, []byte("good"))
+	if left := leftovers(t, s.cfg.Dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if !strings.Contains(s.logs.String(), "begin again") {
+		t.Errorf("the log says %q, want what happened", s.logs)
+	}
+}
+
 func TestOldUploadsAreAbandonedWhenThatIsAskedFor(t *testing.T) {
 	s := start(t)
 	s.begin(t, "images/old", partSize)
@@ -392,11 +414,15 @@ func TestOldUploadsAreAbandonedWhenThatIsAskedFor(t *testing.T) {
 }
 
 func TestAFullDiskIsAnAnswerAndLeavesNothing(t *testing.T) {
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Fatal("this test needs unshare and mount: apt-get install util-linux mount")
+	}
 	dir := t.TempDir()
 	// A file system of 24 MiB, in a mount namespace of its own, so that no privilege is needed.
 	c := startChild(t, dir, func(cmd *exec.Cmd) {
 		cmd.Args = []string{"unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", `mount -t tmpfs -o size=24m,mode=700 bullion "$0" && exec "$1"`, dir, cmd.Path}
-		cmd.Path = must(exec.LookPath("unshare"))(t)
+		cmd.Path = unshare
 	})
 	inside := fmt.Sprintf("/proc/%d/root%s", c.cmd.Process.Pid, dir)
 	room := func() uint64 {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,11 +84,13 @@ func TestNothingIsPrinted(t *testing.T) {
 	_, _ = c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: aws.String("missing"), PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
 	idle := must(net.Dial("tcp", c.cfg.Addr))(t) // as browsers have them
 	defer idle.Close()
-	if err := c.cmd.Process.Signal(os.Interrupt); err != nil { // ends it at once, unlike SIGTERM
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	rest := must(io.ReadAll(c.out))(t)
-	_ = c.cmd.Wait()
+	if err := c.cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
 	if len(rest) > 0 || c.logs.String() != "" {
 		t.Errorf("standard output: %q; standard error: %q; want nothing", rest, c.logs)
 	}

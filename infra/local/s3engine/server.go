@@ -176,16 +176,16 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 func (c *Config) check() error {
 	var errs []error
 	if !filepath.IsAbs(c.Dir) {
-		errs = append(errs, fmt.Errorf("Dir %q is not absolute: give the S3 server the whole path", c.Dir))
+		errs = append(errs, fmt.Errorf("the S3 server: Dir %q is not absolute: give the whole path", c.Dir))
 	}
 	if host, _, err := net.SplitHostPort(c.Addr); err != nil || host == "" || port(c.Addr) < 1 {
-		errs = append(errs, fmt.Errorf("Addr %q is not host:port with a number that is not 0: presigned URLs name it, so it must be known before", c.Addr))
+		errs = append(errs, fmt.Errorf("the S3 server: Addr %q is not host:port with a number that is not 0: presigned URLs name it, so it must be known before", c.Addr))
 	}
 	if c.AccessKey == "" || c.SecretKey == "" {
-		errs = append(errs, errors.New("AccessKey and SecretKey are needed: make a random pair and keep it with the configuration"))
+		errs = append(errs, errors.New("the S3 server: AccessKey and SecretKey are needed: make a random pair and keep it with the configuration"))
 	}
 	if !bucketName.MatchString(c.Bucket) {
-		errs = append(errs, fmt.Errorf("Bucket %q is not a name that S3 allows: use 3 to 63 lower-case letters, digits and dashes", c.Bucket))
+		errs = append(errs, fmt.Errorf("the S3 server: Bucket %q is not a name that S3 allows: use 3 to 63 lower-case letters, digits and dashes", c.Bucket))
 	}
 	if c.Region == "" {
 		c.Region = "us-east-1"
@@ -303,7 +303,8 @@ func (v *vault) makeBucket(ctx context.Context) error {
 			}
 		}
 	} else {
-		err = v.Posix.CreateBucket(context.WithValue(ctx, "bucket-owner", owner), &s3.CreateBucketInput{ //nolint:staticcheck // the key that posix asks for
+		//lint:ignore SA1029 posix asks for this key
+		err = v.Posix.CreateBucket(context.WithValue(ctx, "bucket-owner", owner), &s3.CreateBucketInput{ //nolint:staticcheck // the same, for golangci-lint
 			Bucket:                    &v.cfg.Bucket,
 			ObjectOwnership:           types.ObjectOwnershipBucketOwnerEnforced,
 			CreateBucketConfiguration: &types.CreateBucketConfiguration{},

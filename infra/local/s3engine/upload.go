@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -225,6 +226,8 @@ func (u *upload) log(p part) error {
 	return u.v.flush(f)
 }
 
+var uploadID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 // loadUploads reads the open uploads from the disk.
 func (v *vault) loadUploads() error {
 	dirs, err := os.ReadDir(v.staging)
@@ -234,19 +237,27 @@ func (v *vault) loadUploads() error {
 	boot := bootID()
 	for _, d := range dirs {
 		dir := filepath.Join(v.staging, d.Name())
-		b, err := os.ReadFile(filepath.Join(dir, "upload.json"))
-		if err != nil {
-			return fmt.Errorf("upload %s: %w; move its directory away to go on without it", d.Name(), err)
-		}
 		var s spec
-		if err := json.Unmarshal(b, &s); err != nil || s.ID != d.Name() {
-			return fmt.Errorf("upload %s: upload.json is damaged (%w); move its directory away to go on without it", d.Name(), err)
+		b, err := os.ReadFile(filepath.Join(dir, "upload.json"))
+		if err == nil {
+			err = json.Unmarshal(b, &s)
+		}
+		if err != nil || s.ID != d.Name() {
+			// As a power failure may leave it. Nobody can go on with it, and the client is told NoSuchUpload.
+			v.cfg.Log.Warn("an upload cannot be read and is given up; its client has to begin again", "dir", dir, "error", err)
+			if !uploadID.MatchString(d.Name()) {
+				continue // not ours to delete
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+			continue
 		}
 		u := v.newUpload(dir, s)
 		u.suspect = boot == "" || s.Boot != boot
 		if v.published(u) {
 			// The crash came between the name and the cleaning up.
-			v.uploads[s.ID] = u
+			u.cancel()
 			if err := u.remove(); err != nil {
 				return err
 			}
