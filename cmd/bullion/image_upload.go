@@ -22,11 +22,13 @@ rejected or given up. The file must be of the image's disk_format; an image with
 			if err := d.check(); err != nil {
 				return err
 			}
+			if file == "" {
+				return misuse("name the file to upload with --file")
+			}
 			return d.uploadTo(cmd.Context(), args[0], file)
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "image file to upload")
-	_ = cmd.MarkFlagRequired("file")
 	completeFile(cmd)
 	d.beginFlags(cmd.Flags())
 	return cmd

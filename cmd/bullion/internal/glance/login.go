@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -55,13 +57,19 @@ func (l Login) Open(ctx context.Context) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider, err := openstack.NewClient(auth.IdentityEndpoint)
-	if err != nil {
-		return nil, fmt.Errorf("the identity address %q is not a URL such as http://127.0.0.1:9292/identity/v3: %w", auth.IdentityEndpoint, err)
+	if u, err := url.Parse(auth.IdentityEndpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the address of the identity service (OS_AUTH_URL) must be like http://127.0.0.1:9292/v3; it is %q", auth.IdentityEndpoint)
 	}
-	provider.UserAgent.Prepend(l.UserAgent)
-	provider.HTTPClient = http.Client{Transport: apiTransport(tlsConfig), CheckRedirect: neverRedirect}
-	if err := openstack.Authenticate(ctx, provider, auth); err != nil {
+	provider, err := l.authenticate(ctx, auth, tlsConfig)
+	if err != nil && !versioned.MatchString(auth.IdentityEndpoint) && StatusOf(translate(err, "")) != http.StatusUnauthorized {
+		// Not every server says at its root which versions it has.
+		at := auth
+		at.IdentityEndpoint = strings.TrimSuffix(auth.IdentityEndpoint, "/") + "/v3"
+		if p, again := l.authenticate(ctx, at, tlsConfig); again == nil || StatusOf(translate(again, "")) == http.StatusUnauthorized {
+			provider, err, auth = p, again, at
+		}
+	}
+	if err != nil {
 		return nil, loginError(err, auth)
 	}
 	service, err := openstack.NewImageV2(provider, where)
@@ -77,6 +85,18 @@ func (l Login) Open(ctx context.Context) (*Client, error) {
 		return nil, translate(err, hostOf(auth.IdentityEndpoint, ""))
 	}
 	return New(service, &http.Client{Transport: dataTransport(tlsConfig), CheckRedirect: neverRedirect}), nil
+}
+
+var versioned = regexp.MustCompile(`/v[0-9.]+/?$`)
+
+func (l Login) authenticate(ctx context.Context, auth gophercloud.AuthOptions, tlsConfig *tls.Config) (*gophercloud.ProviderClient, error) {
+	provider, err := openstack.NewClient(auth.IdentityEndpoint)
+	if err != nil {
+		return nil, fmt.Errorf("use the address of the identity service: %w", err)
+	}
+	provider.UserAgent.Prepend(l.UserAgent)
+	provider.HTTPClient = http.Client{Transport: apiTransport(tlsConfig), CheckRedirect: neverRedirect}
+	return provider, openstack.Authenticate(ctx, provider, auth)
 }
 
 // New makes a Client of a gophercloud service client and an HTTP client for presigned URLs.
