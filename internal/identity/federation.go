@@ -22,14 +22,14 @@ import (
 // "bullion/" the group "bullion/project:role", gives the role in the project of that name. The
 // project must exist in the directory; other groups mean nothing.
 type Provider struct {
-	ID        string   // in the path and in --os-identity-provider
-	Protocol  string   // in the path and in --os-protocol; default "openid"
-	Issuer    string   // its URL; discovery is at Issuer/.well-known/openid-configuration
-	Audiences []string // values of aud, or of client_id where a token has no aud (Cognito), that are for this service; at least one
+	ID        string   `json:"id"`        // in the path and in --os-identity-provider
+	Protocol  string   `json:"protocol"`  // in the path and in --os-protocol; default "openid"
+	Issuer    string   `json:"issuer"`    // its URL; discovery is at Issuer/.well-known/openid-configuration
+	Audiences []string `json:"audiences"` // values of aud, or of client_id where a token has no aud (Cognito), that are for this service; at least one
 
-	NameClaim   string // the user's name; default "preferred_username", then "email", "username" and "sub"
-	GroupsClaim string // a list of groups; default "groups". Cognito's is "cognito:groups"
-	GroupPrefix string // may be empty
+	NameClaim   string `json:"name_claim"`   // the user's name; default "preferred_username", then "email", "username" and "sub"
+	GroupsClaim string `json:"groups_claim"` // a list of groups; default "groups". Cognito's is "cognito:groups"
+	GroupPrefix string `json:"group_prefix"` // may be empty
 }
 
 const (

@@ -1,0 +1,119 @@
+package onaws_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+
+	"bullion/internal/identity"
+	"bullion/internal/identity/dynamo"
+	"bullion/internal/identity/mototest"
+	"bullion/internal/identity/onaws"
+	"bullion/internal/images"
+)
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func post(t *testing.T, url, body string) (*http.Response, string) {
+	t.Helper()
+	res, err := http.Post(url, "application/json", strings.NewReader(body))
+	ok(t, err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	ok(t, err)
+	return res, string(b)
+}
+
+func TestASignInOnAWSOpensTheOtherFunctions(t *testing.T) {
+	ctx := t.Context()
+	c := mototest.Start(t)
+	pools := cognitoidentityprovider.NewFromConfig(c)
+	pool, err := pools.CreateUserPool(ctx, &cognitoidentityprovider.CreateUserPoolInput{PoolName: aws.String("bullion")})
+	ok(t, err)
+	app, err := pools.CreateUserPoolClient(ctx, &cognitoidentityprovider.CreateUserPoolClientInput{UserPoolId: pool.UserPool.Id, ClientName: aws.String("bullion"),
+		ExplicitAuthFlows: []types.ExplicitAuthFlowsType{types.ExplicitAuthFlowsTypeAllowAdminUserPasswordAuth}})
+	ok(t, err)
+	_, err = pools.CreateGroup(ctx, &cognitoidentityprovider.CreateGroupInput{UserPoolId: pool.UserPool.Id, GroupName: aws.String("acme:member")})
+	ok(t, err)
+	bob := aws.String("bob")
+	_, err = pools.AdminCreateUser(ctx, &cognitoidentityprovider.AdminCreateUserInput{UserPoolId: pool.UserPool.Id, Username: bob, MessageAction: types.MessageActionTypeSuppress})
+	ok(t, err)
+	_, err = pools.AdminSetUserPassword(ctx, &cognitoidentityprovider.AdminSetUserPasswordInput{UserPoolId: pool.UserPool.Id, Username: bob, Password: aws.String("Correct-horse-7"), Permanent: true})
+	ok(t, err)
+	_, err = pools.AdminAddUserToGroup(ctx, &cognitoidentityprovider.AdminAddUserToGroupInput{UserPoolId: pool.UserPool.Id, Username: bob, GroupName: aws.String("acme:member")})
+	ok(t, err)
+	_, err = dynamodb.NewFromConfig(c).CreateTable(ctx, dynamo.TableInput("identity"))
+	ok(t, err)
+
+	env := map[string]string{
+		"BULLION_USER_POOL": *pool.UserPool.Id, "BULLION_USER_POOL_CLIENT": *app.UserPoolClient.ClientId, "BULLION_IDENTITY_TABLE": "identity",
+		"BULLION_KEYS_PRIVATE": "/bullion/private", "BULLION_KEYS_PUBLIC": "/bullion/public", "BULLION_PUBLIC_URL": "https://bullion.example.org",
+	}
+	getenv := func(name string) string { return env[name] }
+	service, err := onaws.NewService(getenv, c, slog.New(slog.DiscardHandler))
+	ok(t, err)
+	server := httptest.NewServer(service.Handler())
+	defer server.Close()
+	verifier, err := onaws.NewVerifier(getenv, c)
+	ok(t, err)
+
+	signIn := `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"bob","domain":{"id":"default"},"password":"Correct-horse-7"}}},"scope":{"project":{"name":"acme","domain":{"id":"default"}}}}}`
+	res, body := post(t, server.URL+"/v3/auth/tokens", signIn)
+	if res.StatusCode != 201 || !strings.Contains(body, `"url":"https://bullion.example.org/v3"`) {
+		t.Fatalf("got %d %s", res.StatusCode, body)
+	}
+	token := res.Header.Get("X-Subject-Token")
+	caller, err := verifier.Verify(ctx, token)
+	ok(t, err)
+	want := images.Caller{UserID: caller.UserID, UserName: "bob", ProjectID: identity.ProjectID("acme"), ProjectName: "acme", Roles: []string{"member", "reader"}}
+	if diff := cmp.Diff(want, caller); diff != "" {
+		t.Errorf("caller (-want +got):\n%s", diff)
+	}
+
+	request, err := http.NewRequest("DELETE", server.URL+"/v3/auth/tokens", nil)
+	ok(t, err)
+	request.Header.Set("X-Auth-Token", token)
+	request.Header.Set("X-Subject-Token", token)
+	res, err = http.DefaultClient.Do(request)
+	ok(t, err)
+	res.Body.Close()
+	if res.StatusCode != 204 {
+		t.Fatalf("revocation: got %d", res.StatusCode)
+	}
+	another, err := onaws.NewVerifier(getenv, c) // one that keeps no older answer
+	ok(t, err)
+	if _, err := another.Verify(ctx, token); images.KindOf(err) != images.Unauthenticated {
+		t.Errorf("after the revocation: got %v, want Unauthenticated", err)
+	}
+}
+
+func TestEverythingMissingIsReportedTogether(t *testing.T) {
+	env := map[string]string{"BULLION_TOKEN_LIFETIME": "soon", "BULLION_TRUSTED_PROXIES": "10.0.0.0/8, proxy", "BULLION_PROVIDERS": `[{"issuer_url":"x"}]`}
+	_, err := onaws.NewService(func(name string) string { return env[name] }, aws.Config{}, nil)
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, part := range []string{"BULLION_USER_POOL is not set", "BULLION_USER_POOL_CLIENT is not set", "BULLION_IDENTITY_TABLE is not set", "BULLION_KEYS_PRIVATE is not set", "BULLION_KEYS_PUBLIC is not set",
+		"BULLION_PUBLIC_URL is not set", "BULLION_TOKEN_LIFETIME: it is no duration", `BULLION_TRUSTED_PROXIES: "proxy"`, "BULLION_PROVIDERS: it is no JSON list"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error lacks %q:\n%v", part, err)
+		}
+	}
+	if _, err := onaws.NewVerifier(func(string) string { return "" }, aws.Config{}); err == nil || strings.Count(err.Error(), "is not set") != 2 {
+		t.Errorf("got %v", err)
+	}
+}
