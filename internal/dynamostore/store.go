@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,14 +46,17 @@ const (
 )
 
 // New makes a store on a table that has the form of TableInput. The client's region, endpoint and credentials are used; its retries are replaced:
-// nine more attempts after throttling, errors of the service and of the network, with waits that grow to a second.
+// nine more attempts after throttling, errors of the service and of the network, with random waits of up to a second.
 func New(client *dynamodb.Client, table string, o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	db := dynamodb.New(client.Options(), func(c *dynamodb.Options) {
 		c.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-			s.MaxAttempts, s.MaxBackoff = 10, time.Second
+			s.MaxAttempts = 10
+			s.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+				return pause(attempt, time.Second), nil
+			})
 		})
 	})
 	s := &Store{db: db, table: table, opts: o, budget: recordsPerPage, ties: tiesInMemory}
@@ -60,6 +64,11 @@ func New(client *dynamodb.Client, table string, o Options) *Store {
 		s.cache = &publicCache{life: o.PublicFor, now: o.Now}
 	}
 	return s
+}
+
+// pause is a random wait that grows with every attempt. DynamoDB answers in milliseconds, so it begins with a few; the SDK's own begins with a second.
+func pause(attempt int, most time.Duration) time.Duration {
+	return mathrand.N(min(20*time.Millisecond<<min(attempt, 10), most))
 }
 
 // Close does nothing: the client has no state of its own.

@@ -18,7 +18,7 @@ func open(t *testing.T, endpoint string) *Store {
 func TestStore(t *testing.T) {
 	sizes := map[string]storetest.Options{
 		"Dynoxide":  {Records: 2000, Queries: 300, Writers: 8},
-		"MiniStack": {Records: 300, Queries: 60, Writers: 4},
+		"MiniStack": {Records: 300, Queries: 60, Writers: 8},
 	}
 	for name, engine := range dynamotest.Engines() {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -84,7 +83,7 @@ func (s *Store) patiently(ctx context.Context, do func() error) error {
 		if _, conflict := errors.AsType[*types.TransactionConflictException](err); !conflict && !errors.Is(err, errAgain) {
 			return s.fault(ctx, err)
 		}
-		wait := time.NewTimer(rand.N(min(10*time.Millisecond<<min(try, 6), 500*time.Millisecond)))
+		wait := time.NewTimer(pause(try, 500*time.Millisecond))
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
