@@ -1,0 +1,137 @@
+// Package cloud wires the service for AWS: records in DynamoDB, bytes in S3, tokens verified with public keys from Parameter Store. The mains in functions/
+// are a few lines because of it.
+//
+// The environment of the functions, set by template.yaml:
+//
+//	BULLION_TABLE            DynamoDB table of records
+//	BULLION_BUCKET           S3 bucket of images
+//	BULLION_PUBLIC_URL       where clients find the service, without /v2 or /v3
+//	BULLION_POLICY           policy document (YAML or JSON); the default policy when it is not set
+//	BULLION_INSPECTION       strict (default) or lenient
+//	BULLION_BOOT             warn (default), require or off
+//	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
+//	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then
+//	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT   the same for the others
+//
+// and what package identity/onaws reads.
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"bullion/internal/api"
+	"bullion/internal/diskimage"
+	"bullion/internal/dynamostore"
+	"bullion/internal/identity/onaws"
+	"bullion/internal/images"
+	"bullion/internal/policy"
+	"bullion/internal/s3store"
+	"bullion/internal/scrub"
+	"bullion/internal/validation"
+)
+
+// Cloud is the service on AWS.
+type Cloud struct {
+	Images *images.Service
+	Log    *slog.Logger
+
+	getenv     func(string) string
+	aws        aws.Config
+	inspection diskimage.Options
+}
+
+// Open reads the environment once. It makes no call to AWS, so that a cold start costs nothing that is not used; everything that is missing or wrong
+// is reported together.
+func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	var wrong []error
+	need := func(name string) string {
+		v := getenv(name)
+		if v == "" {
+			wrong = append(wrong, fmt.Errorf("%s is not set; template.yaml sets it for each function", name))
+		}
+		return v
+	}
+	table, bucket := need("BULLION_TABLE"), need("BULLION_BUCKET")
+	need("BULLION_PUBLIC_URL")
+	c := &Cloud{Log: log, getenv: getenv}
+	var err error
+	check := func(name string, err error) {
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	c.inspection.Mode, err = diskimage.ParseMode(getenv("BULLION_INSPECTION"))
+	check("BULLION_INSPECTION", err)
+	c.inspection.Boot, err = diskimage.ParseBootRule(getenv("BULLION_BOOT"))
+	check("BULLION_BOOT", err)
+	rules, err := policy.Parse([]byte(getenv("BULLION_POLICY")))
+	check("BULLION_POLICY", err)
+	limits := images.ServiceLimits{MaxParts: images.MaxParts}
+	if text := getenv("BULLION_MAX_SIZE"); text != "" {
+		if limits.MaxSize, err = strconv.ParseInt(text, 10, 64); err != nil || limits.MaxSize <= 0 {
+			wrong = append(wrong, fmt.Errorf("BULLION_MAX_SIZE %q is not a number of bytes", text))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	if c.aws, err = config.LoadDefaultConfig(ctx); err != nil {
+		return nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
+	}
+	objects := s3.NewFromConfig(c.aws, func(o *s3.Options) {
+		if endpoint := getenv("BULLION_S3_ENDPOINT"); endpoint != "" {
+			o.BaseEndpoint, o.UsePathStyle = &endpoint, true
+		}
+	})
+	blobs, err := s3store.New(objects, bucket, s3store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	records := dynamodb.NewFromConfig(c.aws, func(o *dynamodb.Options) {
+		if endpoint := getenv("BULLION_DYNAMODB_ENDPOINT"); endpoint != "" {
+			o.BaseEndpoint = &endpoint
+		}
+	})
+	c.Images = &images.Service{
+		Store:  dynamostore.New(records, table, dynamostore.Options{PublicFor: 5 * time.Second}),
+		Blobs:  blobs,
+		Policy: rules,
+		Log:    log,
+		Now:    time.Now,
+		NewID:  api.NewID,
+		Limits: limits.WithDefaults(),
+	}
+	return c, nil
+}
+
+// API is the Images API.
+func (c *Cloud) API() (http.Handler, error) {
+	verifier, err := onaws.NewVerifier(c.getenv, c.aws)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Config{Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: c.getenv("BULLION_PUBLIC_URL") + "/v3"}), nil
+}
+
+// Validator examines uploads.
+func (c *Cloud) Validator() *validation.Validator {
+	return &validation.Validator{Images: c.Images, Log: c.Log, Inspection: c.inspection, NewID: api.NewID, Now: time.Now}
+}
+
+// Scrubber does the rounds.
+func (c *Cloud) Scrubber() *scrub.Scrubber {
+	return &scrub.Scrubber{Images: c.Images, Validator: c.Validator(), Log: c.Log, Now: time.Now}
+}
