@@ -51,7 +51,7 @@ func compareDisk(t testing.TB, name string, r io.ReaderAt, size int64, format st
 }
 
 func TestDecompressionIsBoundedToo(t *testing.T) {
-	disk := corpus.NewImage(256 << 20)
+	disk := corpus.NewImage(80 << 20)
 	for off := int64(0); off < disk.Size(); off += 2 << 20 {
 		disk.Put(off, []byte("x"))
 	}
