@@ -26,8 +26,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 			err = errors.Join(fmt.Errorf("the backup %s: %w", path, err), os.Remove(part.Name()))
 		}
 	}()
-	// VACUUM INTO takes an empty file as none.
-	err = s.read(ctx, func(c *conn) error { return c.exec("VACUUM INTO ?", part.Name()) })
+	err = s.copyTo(ctx, part.Name())
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err
 	}
@@ -42,4 +41,18 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// copyTo copies on a connection of its own: it may take long, and those of read only read.
+func (s *Store) copyTo(ctx context.Context, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c, err := s.connect(ctx, commonSetup)
+	if err != nil {
+		return err
+	}
+	c.SetInterrupt(ctx)
+	err = c.exec("VACUUM INTO ?", path) // which takes an empty file as none
+	return errors.Join(explain(ctx, err), c.close())
 }

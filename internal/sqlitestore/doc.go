@@ -15,11 +15,12 @@
 // A list is the merge of one ordered walk for each scope of the query, and for each status or name that it filters by. A walk reads an index from
 // the position of the marker, so a page costs the same in a table of a hundred and of a million records (plan.go):
 //
-//   - the orders created_at, name and status, without filters or filtered by owner, visibility, status and name: exactly the entries of the page;
+//   - the orders created_at, name and status, and in one's own images updated_at and size, without filters or filtered by owner, visibility,
+//     status and name: exactly the entries of the page;
 //   - other filters, when something in the query selects few records (an id, a hash, a tag, a property, a small project): these few are read and sorted;
 //   - other filters, else: the walk reads up to 5,000 entries that do not match, and answers a short page whose Next leads on;
-//   - by updated_at, size and the formats: as above when the project sees few or many records, else up to 10,000 are sorted;
+//   - the other orders by one key: up to 10,000 records of a scope are read and sorted, a larger one is walked in the order of all records;
 //   - by several keys whose first has few values: all records of the scope are read, the page is kept in memory.
 //
-// The choice of the driver is explained in docs/decisions/0002-sqlite-driver.md.
+// The choice of the driver is explained in docs/decisions/0003-sqlite-driver.md.
 package sqlitestore

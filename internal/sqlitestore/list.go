@@ -48,7 +48,7 @@ func list(c *conn, q *images.Query, l limits) (page images.Page, err error) {
 			if err := k.advance(); err != nil {
 				return images.Page{}, err
 			}
-			if k.head != nil && (first == nil || q.Compare(k.head, first.head) < 0) {
+			if k.head != nil && (first == nil || k.before(first)) {
 				first = k
 			}
 		}
@@ -80,6 +80,12 @@ type cursor struct {
 
 	head *images.Image // the next image that belongs in the list, nil before advance and at the end
 	cut  bool          // head is only where the reading stopped
+}
+
+// before says whether the head of k comes before that of the other. One branch may stop where another has an image of the list: that comes first.
+func (k *cursor) before(other *cursor) bool {
+	c := k.b.query.Compare(k.head, other.head)
+	return c < 0 || c == 0 && other.cut
 }
 
 func open(c *conn, b *branch, l limits, misses int) (*cursor, bool, error) {
@@ -122,7 +128,8 @@ func (k *cursor) advance() error {
 		if k.misses--; k.misses > 0 {
 			continue
 		}
-		// The end of the reading is a position for others to go on from, so it must be one that the project can see.
+		// The end of the reading is a position for others to go on from, so it must be one that the project
+		// can see.
 		if k.rows.ColumnType(1) == null {
 			continue
 		}

@@ -14,7 +14,7 @@ type limits struct {
 	sort int // records that are read and sorted when no index has their order
 }
 
-var defaultLimits = limits{walk: 5000, few: 1000, sort: 10_000}
+var defaultLimits = limits{walk: 5000, few: 500, sort: 10_000}
 
 // index is an index of table images.
 type index struct {
@@ -27,6 +27,8 @@ var indexes = []index{
 	{"own_name", []string{"owner", "shelf", "name", "created_at", "id"}},
 	{"own_status", []string{"owner", "shelf", "status", "created_at", "id"}},
 	{"own_visibility", []string{"owner", "shelf", "visibility", "created_at", "id"}},
+	{"own_updated", []string{"owner", "shelf", "updated_at", "created_at", "id"}},
+	{"own_size", []string{"owner", "shelf", "size", "created_at", "id"}},
 	{"vis_created", []string{"visibility", "shelf", "created_at", "id"}},
 	{"vis_name", []string{"visibility", "shelf", "name", "created_at", "id"}},
 	{"vis_status", []string{"visibility", "shelf", "status", "created_at", "id"}},
@@ -82,14 +84,15 @@ func (b *branch) shared() source {
 		where: []condition{{"m.project = ? AND m.status = ? AND m.shelf = ?", []any{b.query.ProjectID, string(b.member), at}}}}
 }
 
-// rest are the conditions that a record of the source has yet to meet: to be seen by the project, and to match.
+// rest are the conditions that a record of the source has yet to meet: to be a position where a walk can stop, and to match. A position can be
+// seen by the project and is in the branch as far as the order can tell.
 func (b *branch) rest(s source) (seen, match []condition) {
 	for _, e := range b.equal {
 		if slices.Contains(s.columns, e.column) {
 			continue
 		}
 		c := condition{"i." + e.column + " = ?", []any{e.value}}
-		if e.scope {
+		if e.scope || b.sortsBy(e.column) {
 			seen = append(seen, c)
 		} else {
 			match = append(match, c)
@@ -101,7 +104,7 @@ func (b *branch) rest(s source) (seen, match []condition) {
 	return seen, append(match, b.match...)
 }
 
-// reading is how a branch is read. Its rows are n and a state: null for a record that the project cannot see, 0 for one that does not match, 1 for
+// reading is how a branch is read. Its rows are n and a state: null for a record where a walk cannot stop, 0 for another one that does not match, 1 for
 // one that matches, or that one's text.
 type reading struct {
 	text  string
@@ -124,11 +127,11 @@ func (b *branch) plan(c *conn, l limits) (reading, bool, error) {
 			return b.walk(walk, keys, behind), true, nil
 		}
 	}
-	enough := l.few
-	if !ordered || len(walk.columns) == 0 || !b.pinned(walk) {
-		enough = l.sort
+	enough, known := l.few, len(walk.columns)
+	if !ordered || !b.pinned(walk) {
+		enough, known = l.sort, 0
 	}
-	for _, s := range b.selective() {
+	for _, s := range b.selective(known) {
 		switch n, err := s.count(c, enough+1); {
 		case err != nil:
 			return reading{}, false, err
@@ -147,7 +150,12 @@ func (b *branch) plan(c *conn, l limits) (reading, bool, error) {
 // notOwn leaves the project's own images out of what others made public.
 const notOwn = "i.owner <> ?"
 
-// pinned says whether the project can see every record of the source.
+// sortsBy says whether the query is ordered by the column.
+func (b *branch) sortsBy(column string) bool {
+	return slices.ContainsFunc(b.query.Order(), func(k images.SortKey) bool { return k.Key == column })
+}
+
+// pinned says whether a walk of the source can stop at every record.
 func (b *branch) pinned(s source) bool {
 	seen, _ := b.rest(s)
 	return len(seen) == 0
@@ -155,12 +163,20 @@ func (b *branch) pinned(s source) bool {
 
 // walkable is the source with the order that is closest to the branch.
 func (b *branch) walkable(keys []key) (best source, found bool) {
-	if b.member != "" && uniform(keys) && slices.Equal([]string{keys[0].column, keys[len(keys)-1].column}, []string{"created_at", "id"}) && len(keys) == 2 {
+	if b.member != "" && uniform(keys) && len(keys) == 2 && keys[0].column == "created_at" && keys[1].column == "id" {
 		return b.shared(), true
 	}
+	most := -1
 	for _, ix := range indexes {
-		if ix.ordered(b, keys) && (!found || ix.prefix(b) > len(best.columns)) {
-			best, found = ix.source(b), true
+		if !ix.ordered(b, keys) {
+			continue
+		}
+		s, n := ix.source(b), 2*ix.prefix(b)
+		if b.pinned(s) {
+			n++
+		}
+		if n > most {
+			best, most, found = s, n, true
 		}
 	}
 	return best, found
@@ -181,8 +197,9 @@ func (b *branch) closest(keys []key) index {
 	return best
 }
 
-// selective are the sources that may hold few records, the likeliest first.
-func (b *branch) selective() []source {
+// selective are the sources that may hold few records, the likeliest first. An index is one when it has more equalities than known: else
+// the walk reads no more than it.
+func (b *branch) selective(known int) []source {
 	var list []source
 	q := b.query
 	if len(q.IDs) > 0 {
@@ -197,10 +214,12 @@ func (b *branch) selective() []source {
 	for _, m := range queryMarks(q) {
 		list = append(list, marked(m))
 	}
-	if b.member != "" {
+	if b.member != "" && known == 0 {
 		list = append(list, b.shared())
 	}
-	list = append(list, b.closest(nil).source(b))
+	if ix := b.closest(nil); ix.prefix(b) > known {
+		list = append(list, ix.source(b))
+	}
 	for _, r := range q.Ranges {
 		if r.Field == images.RangeUpdatedAt && (r.Op == images.OpGT || r.Op == images.OpGTE || r.Op == images.OpEQ) {
 			at, _ := b.value("shelf")

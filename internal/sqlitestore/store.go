@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/ncruces/go-sqlite3"
@@ -34,7 +35,7 @@ var _ images.Store = (*Store)(nil)
 // Option changes how a Store is opened.
 type Option func(*Store)
 
-// Readers is how many calls can read at once, 4 when not given. Each has a connection of about 3 MiB.
+// Readers is how many calls can read at once, 4 when not given. Each has a connection of about 4 MiB.
 func Readers(n int) Option { return func(s *Store) { s.count = n } }
 
 // Settings of the connections. Caches are small: the operating system has the file in its own.
@@ -42,7 +43,7 @@ const (
 	busyTimeout = 10_000 // milliseconds that a call waits for another process
 	commonSetup = `PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; `
 	writerSetup = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; `
-	readerSetup = `PRAGMA query_only = ON; PRAGMA cache_size = -1024; `
+	readerSetup = `PRAGMA query_only = ON; PRAGMA cache_size = -2048; `
 )
 
 // Open opens the file, makes it when it is not there, and brings its schema up to date. The folder must exist.
@@ -107,7 +108,8 @@ func (s *Store) connect(ctx context.Context, setup string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "modeof=" + url.QueryEscape(path)}
+	// The engine reads %20 and knows no +.
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "modeof=" + strings.ReplaceAll(url.QueryEscape(path), "+", "%20")}
 	c, err := sqlite3.OpenContext(ctx, u.String())
 	if err != nil {
 		return nil, s.unreadable(err)

@@ -63,7 +63,7 @@ func (s *suite) scale(t *testing.T) {
 			shared = append(shared, member)
 		}
 	}
-	if err := Seed(t.Context(), store, s.Writers, records); err != nil {
+	if err := Seed(t.Context(), store, 4*s.Writers, records); err != nil {
 		t.Fatal(err)
 	}
 	if err := each(t.Context(), s.Writers, shared, store.CreateMember); err != nil {

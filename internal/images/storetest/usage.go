@@ -109,7 +109,7 @@ func (s *suite) usage(t *testing.T) {
 		limit.Images, limit.Bytes = 25, 25*7+3
 		records := make([][]*images.Image, s.Writers)
 		for w := range records {
-			for n := range 6 {
+			for n := range 2*int(limit.Images)/s.Writers + 1 {
 				records[w] = append(records[w], open(g, "alpha", n, 7))
 			}
 		}

@@ -32,6 +32,8 @@ CREATE INDEX own_created    ON images (owner, shelf, created_at, id);
 CREATE INDEX own_name       ON images (owner, shelf, name, created_at, id);
 CREATE INDEX own_status     ON images (owner, shelf, status, created_at, id);
 CREATE INDEX own_visibility ON images (owner, shelf, visibility, created_at, id);
+CREATE INDEX own_updated    ON images (owner, shelf, updated_at, created_at, id);
+CREATE INDEX own_size       ON images (owner, shelf, size, created_at, id);
 CREATE INDEX vis_created    ON images (visibility, shelf, created_at, id);
 CREATE INDEX vis_name       ON images (visibility, shelf, name, created_at, id);
 CREATE INDEX vis_status     ON images (visibility, shelf, status, created_at, id);

@@ -1,0 +1,6 @@
+//go:build race
+
+package sqlitestore
+
+// The race detector makes the engine ten times slower; what it looks for does not need many records.
+const manyRecords, queries = 5_000, 300
