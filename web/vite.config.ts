@@ -12,6 +12,7 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // the polyfill is an inline script
     chunkSizeWarningLimit: 1500,
   },
+  worker: { format: 'es' },
   server: { proxy: proxyTo(process.env['BULLION_URL']) },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

@@ -20,12 +20,14 @@ import { imageCan } from '../images/can';
 import { refresh } from '../images/queries';
 import { useSession } from '../session/context';
 import { flash } from '../ui/flash';
+import { size } from '../ui/format';
 import { href, navigate } from '../ui/router';
 import { begin } from '../upload/uploads';
 import { amountProblem, nameProblem, Requirements, TagsField, VisibilityFields } from './fields';
 import { containerFor, type DiskFormat, diskFormats, formatByName, nameByFile } from './format';
 import { importFrom, useImportMethods } from './import';
 import { Metadata, type Pair, problems } from './metadata';
+import { preflight, type Report, refusal } from './preflight';
 import { type Looked, SourceFiles } from './source';
 
 type Source = 'file' | 'url' | 'none';
@@ -42,6 +44,7 @@ export default function CreatePage() {
   const [names, setNames] = useState<ReadonlyMap<File | undefined, string>>(new Map());
   const [description, setDescription] = useState('');
   const [formats, setFormats] = useState<ReadonlyMap<File | undefined, DiskFormat>>(new Map());
+  const [mismatches, setMismatches] = useState<ReadonlyMap<File, string>>(new Map());
   const [system, setSystem] = useState({ architecture: '', os_distro: '', os_version: '' });
   const [disk, setDisk] = useState('');
   const [ram, setRam] = useState('');
@@ -68,17 +71,20 @@ export default function CreatePage() {
   const subjects: (File | undefined)[] = source === 'file' && files.length > 0 ? files : [undefined];
   const nameOf = (of: File | undefined) => names.get(of) ?? (of ? nameByFile(of.name) : '');
   const formatOf = (of: File | undefined): DiskFormat | undefined =>
-    formats.get(of) ?? (of ? looked.get(of)?.format : source === 'url' ? formatByName(url) : undefined);
+    formats.get(of) ?? (of ? looked.get(of)?.disk_format : source === 'url' ? formatByName(url) : undefined);
   const found = files[0] ? looked.get(files[0]) : undefined;
-  const facts = {
-    architecture: system.architecture || found?.architecture || '',
-    os_distro: system.os_distro || found?.distro || '',
-    os_version: system.os_version || found?.version || '',
-  };
 
   const urlWrong = source === 'url' && !/^https?:\/\/[^/]+/.test(url.trim()) ? t.create.urlWrong : undefined;
   const fileWrong = source === 'file' && files.length === 0 ? t.create.fileMissing : undefined;
-  const formatWrong = (of: File | undefined) => (formatOf(of) ? undefined : t.create.formatMissing);
+  const formatWrong = (of: File | undefined) => (of && mismatches.get(of)) || (formatOf(of) ? undefined : t.create.formatMissing);
+
+  /** Takes the person's word for the format, and looks whether the service will. */
+  async function chooseFormat(of: File | undefined, format: DiskFormat) {
+    setFormats((all) => new Map(all).set(of, format));
+    if (!of) return;
+    const text = refusal(await preflight(of, format)) ?? '';
+    setMismatches((all) => new Map(all).set(of, text));
+  }
   const wrong =
     !!urlWrong ||
     !!fileWrong ||
@@ -92,7 +98,7 @@ export default function CreatePage() {
     const format = formatOf(of);
     if (!format) throw new Error(t.create.formatMissing);
     const custom = Object.fromEntries(pairs.filter((p) => p.name.trim()).map((p) => [p.name.trim(), p.value]));
-    for (const [name, value] of Object.entries({ ...facts, description: description.trim() }))
+    for (const [name, value] of Object.entries({ ...system, description: description.trim() }))
       if (value.trim()) custom[name] = value.trim();
     const image = await take(
       api.POST('/v2/images', {
@@ -100,7 +106,7 @@ export default function CreatePage() {
           ...custom,
           name: nameOf(of).trim(),
           disk_format: format,
-          container_format: containerFor(format),
+          container_format: containerFor(format, of && looked.get(of)),
           visibility,
           protected: isProtected,
           os_hidden: hidden,
@@ -214,14 +220,14 @@ export default function CreatePage() {
                   </FormField>
                   <FormField
                     label={t.fields.format}
-                    constraintText={of && looked.get(of)?.format && !formats.get(of) ? t.create.formatFound : undefined}
-                    errorText={tried ? formatWrong(of) : undefined}
+                    constraintText={of && !formats.get(of) ? summary(looked.get(of)) : undefined}
+                    errorText={tried || (of && mismatches.get(of)) ? formatWrong(of) : undefined}
                   >
                     <Select
                       selectedOption={option(formatOf(of))}
                       options={diskFormats.map((f) => ({ value: f, label: t.formats[f] }))}
                       placeholder={t.fields.formatPlaceholder}
-                      onChange={({ detail }) => setFormats(new Map(formats).set(of, detail.selectedOption.value as DiskFormat))}
+                      onChange={({ detail }) => void chooseFormat(of, detail.selectedOption.value as DiskFormat)}
                     />
                   </FormField>
                 </ColumnLayout>
@@ -251,23 +257,23 @@ export default function CreatePage() {
               <ColumnLayout columns={3}>
                 <FormField label={t.metadefs.distro}>
                   <Input
-                    value={facts.os_distro}
+                    value={system.os_distro}
                     onChange={({ detail }) => setSystem({ ...system, os_distro: detail.value })}
-                    placeholder="debian"
+                    placeholder={found?.os_distro || 'debian'}
                   />
                 </FormField>
                 <FormField label={t.metadefs.version}>
                   <Input
-                    value={facts.os_version}
+                    value={system.os_version}
                     onChange={({ detail }) => setSystem({ ...system, os_version: detail.value })}
-                    placeholder="12"
+                    placeholder={found?.os_version || '12'}
                   />
                 </FormField>
                 <FormField label={t.metadefs.architecture}>
                   <Input
-                    value={facts.architecture}
+                    value={system.architecture}
                     onChange={({ detail }) => setSystem({ ...system, architecture: detail.value })}
-                    placeholder="x86_64"
+                    placeholder={found?.architecture || 'x86_64'}
                   />
                 </FormField>
               </ColumnLayout>
@@ -292,6 +298,16 @@ export default function CreatePage() {
 
 function option(format: DiskFormat | undefined) {
   return format ? { value: format, label: t.formats[format] } : null;
+}
+
+/** What the look into the file found, in one line. */
+function summary(r: Report | undefined): string | undefined {
+  if (!r?.disk_format) return undefined;
+  const system = [t.systems[r.os_distro as keyof typeof t.systems] ?? r.os_distro, r.os_version].filter(Boolean).join(' ');
+  const disk = r.virtual_size ? t.create.foundDisk(size(r.virtual_size)) : '';
+  return t.create.found(
+    [t.formats[r.disk_format], system, r.architecture, r.hw_firmware_type?.toUpperCase(), disk].filter(Boolean).join(' · '),
+  );
 }
 
 function Optional({ text }: { text: string }) {

@@ -6,8 +6,12 @@ export type ContainerFormat = Schemas['ContainerFormat'];
 /** The formats that are offered, the usual ones first. */
 export const diskFormats: readonly DiskFormat[] = ['qcow2', 'raw', 'iso', 'vmdk', 'vhd', 'vhdx', 'vdi', 'ploop', 'ami', 'ari', 'aki'];
 
-/** Amazon's kernels, ramdisks and machine images carry their kind as the container as well; everything else is bare. */
-export function containerFor(format: DiskFormat): ContainerFormat {
+/** The container that a look into the file found; otherwise Amazon's three kinds carry theirs as the container too, and everything else is bare. */
+export function containerFor(
+  format: DiskFormat,
+  found?: { disk_format?: DiskFormat; container_format?: ContainerFormat },
+): ContainerFormat {
+  if (found?.container_format && found.disk_format === format) return found.container_format;
   return format === 'ami' || format === 'ari' || format === 'aki' ? format : 'bare';
 }
 

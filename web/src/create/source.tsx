@@ -6,9 +6,9 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useEffect, useRef, useState } from 'react';
 import { t } from '../i18n';
 import { size } from '../ui/format';
-import { type Preflight, preflight } from './preflight';
+import { preflight, type Report, refusal, warmUp } from './preflight';
 
-export type Looked = ReadonlyMap<File, Preflight>;
+export type Looked = ReadonlyMap<File, Report>;
 
 /** Takes files by drop or by choice, looks at the beginning of each, and says at once which the service would refuse. */
 export function SourceFiles({
@@ -30,11 +30,15 @@ export function SourceFiles({
   told.current = { onReady, onLooked };
 
   useEffect(() => {
+    warmUp();
+  }, []);
+
+  useEffect(() => {
     let current = true;
     for (const file of files) {
       if (looked.has(file)) continue;
       preflight(file)
-        .catch((): Preflight => ({ problem: t.source.unreadable }))
+        .catch((): Report => ({ rejection: { code: 'unreadable', message: t.source.unreadable, hint: '' } }))
         .then((p) => {
           if (current) setLooked((all) => new Map(all).set(file, p));
         });
@@ -45,7 +49,7 @@ export function SourceFiles({
   }, [files, looked]);
 
   useEffect(() => {
-    told.current.onReady(files.every((f) => looked.has(f) && !looked.get(f)?.problem && f.size > 0));
+    told.current.onReady(files.every((f) => looked.has(f) && !looked.get(f)?.rejection && f.size > 0));
     told.current.onLooked?.(looked);
   }, [files, looked]);
 
@@ -75,7 +79,12 @@ export function SourceFiles({
           showFileSize
           items={files.map((file) => {
             const p = looked.get(file);
-            return { file, loading: p === undefined, errorText: file.size === 0 ? t.source.empty : p?.problem, warningText: undefined };
+            return {
+              file,
+              loading: p === undefined,
+              errorText: file.size === 0 ? t.source.empty : refusal(p),
+              warningText: p?.warnings?.join(' '),
+            };
           })}
           onDismiss={({ detail }) => onChange(files.filter((_, n) => n !== detail.fileIndex))}
           i18nStrings={{ ...t.source.tokens, formatFileSize: size }}

@@ -1,0 +1,71 @@
+import { existsSync } from 'node:fs';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Host, User } from './host';
+
+const executable = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+
+export async function startBrowser(): Promise<Browser> {
+  if (!existsSync(executable))
+    throw new Error(`${executable} is not there: install it with "apt-get install chromium", or name it in CHROMIUM`);
+  return chromium.launch({
+    executablePath: executable,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A person with a browser of their own. What the page complains of is kept, and fails the test that ends with it. */
+export class Person {
+  readonly complaints: string[] = [];
+  /** Complaints that a test provokes, such as the browser's own line about a request that was refused. */
+  readonly expected: RegExp[] = [];
+
+  private constructor(
+    readonly host: Host,
+    readonly context: BrowserContext,
+    public page: Page,
+  ) {
+    this.watch(page);
+    context.on('page', (p) => this.watch(p));
+  }
+
+  static async arrive(browser: Browser, host: Host, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+    await context.addInitScript(() => {
+      document.addEventListener('securitypolicyviolation', (e) =>
+        console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`),
+      );
+    });
+    return new Person(host, context, await context.newPage());
+  }
+
+  private watch(page: Page): void {
+    const complain = (text: string) => {
+      if (!this.expected.some((x) => x.test(text))) this.complaints.push(text);
+    };
+    page.on('console', (m) => {
+      if (m.type() === 'error' || m.type() === 'warning') complain(`${m.type()}: ${m.text()} ${m.location().url}`);
+    });
+    page.on('pageerror', (e) => complain(`thrown: ${e.stack ?? e.message}`));
+  }
+
+  async signIn(user: User, route = ''): Promise<void> {
+    await this.page.goto(`${this.host.url}${route}`);
+    await this.page.getByLabel('User name').fill(user);
+    await this.page.getByLabel('Password').fill(this.host.passwords[user]);
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
+    await this.page.getByRole('button', { name: `Signed in as ${user}` }).waitFor();
+  }
+
+  async leave(): Promise<void> {
+    await this.context.close();
+    if (this.complaints.length > 0) throw new Error(`the page complained:\n  ${this.complaints.join('\n  ')}`);
+  }
+}
