@@ -5,8 +5,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strconv"
@@ -65,8 +68,8 @@ type put struct {
 func (p *put) whole(ctx context.Context, body []byte) (images.Blob, error) {
 	out, err := p.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &p.bucket, Key: &p.key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))), ContentType: aws.String(contentType),
-		IfNoneMatch: aws.String("*"), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, Metadata: map[string]string{metaPut: p.mark},
-	})
+		IfNoneMatch: aws.String("*"), ChecksumCRC32: sum32(body), Metadata: map[string]string{metaPut: p.mark},
+	}, p.sending...)
 	if err != nil {
 		return p.settle(ctx, fault(err, "put", p.key))
 	}
@@ -175,14 +178,20 @@ func (p *put) next(ctx context.Context, n int, size func(n int) int64) ([]byte, 
 }
 
 func (p *put) sendPart(ctx context.Context, upload string, n int, body []byte) (types.CompletedPart, error) {
+	sum := sum32(body)
 	out, err := p.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &p.bucket, Key: &p.key, UploadId: &upload, PartNumber: aws.Int32(int32(n)), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+		Bucket: &p.bucket, Key: &p.key, UploadId: &upload, PartNumber: aws.Int32(int32(n)), ChecksumCRC32: sum,
 		Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
-	})
+	}, p.sending...)
 	if err != nil {
 		return types.CompletedPart{}, fault(err, fmt.Sprintf("send part %d of", n), p.key)
 	}
-	return types.CompletedPart{PartNumber: aws.Int32(int32(n)), ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32}, nil
+	return types.CompletedPart{PartNumber: aws.Int32(int32(n)), ETag: out.ETag, ChecksumCRC32: sum}, nil
+}
+
+// sum32 is the CRC32 of a body as S3 wants it: big-endian, base64.
+func sum32(body []byte) *string {
+	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body))))
 }
 
 // buffer returns size bytes, of the pool when they are the usual ones.
