@@ -96,10 +96,12 @@ func (r *hashingReader) Read(p []byte) (int, error) {
 		}
 		block := r.blocks[r.turn]
 		r.turn = 1 - r.turn
-		var n int
-		n, r.err = io.ReadFull(r.src, block)
-		if r.err == io.ErrUnexpectedEOF {
-			r.err = io.EOF
+		// Not io.ReadFull: the error of a body that broke off is io.ErrUnexpectedEOF too, and must not pass for its end.
+		n := 0
+		for n < len(block) && r.err == nil {
+			var m int
+			m, r.err = r.src.Read(block[n:])
+			n += m
 		}
 		r.hashing.Wait()
 		if r.rest = block[:n]; n == 0 {
