@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,19 +63,19 @@ func TestBooksBalanceWhen(t *testing.T) {
 		}
 	}
 	for name, choose := range map[string]func(string, int) dynamotest.Action{
-		"every fourth request is over the throughput":           every(4, dynamotest.Throttle),
-		"every fourth request is throttled":                     every(4, dynamotest.Throttling),
-		"every fourth request meets an error of the service":    every(4, dynamotest.InternalError),
-		"the answer to every fifth request is lost":             every(5, dynamotest.LoseAnswer),
-		"every sixth connection breaks":                         every(6, dynamotest.Disconnect),
-		"every sixth connection breaks before the answer":       every(6, dynamotest.DisconnectLate),
+		"every ninth request is over the throughput":            every(9, dynamotest.Throttle),
+		"every ninth request is throttled":                      every(9, dynamotest.Throttling),
+		"every ninth request meets an error of the service":     every(9, dynamotest.InternalError),
+		"the answer to every ninth request is lost":             every(9, dynamotest.LoseAnswer),
+		"every ninth connection breaks":                         every(9, dynamotest.Disconnect),
+		"every ninth connection breaks before the answer":       every(9, dynamotest.DisconnectLate),
 		"every second write conflicts with a transaction":       every(2, dynamotest.Conflict),
 		"every second batch of reads or writes is done by half": every(2, dynamotest.Partial, "BatchGetItem", "BatchWriteItem"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := behind(t, &dynamotest.Faults{Choose: choose})
 			g := storetest.Generator{Rand: rand.New(rand.NewPCG(1, 2))}
-			m, err := g.Populate(t.Context(), store, 30)
+			m, err := g.Populate(t.Context(), store, 20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +99,7 @@ func TestBooksBalanceWhen(t *testing.T) {
 					t.Errorf("usage of %s: got %+v, want %+v", project, got, usage)
 				}
 				for _, sort := range []string{"created_at", "name", "status", "size"} {
-					q := images.Query{ProjectID: project, Visibility: images.VisibilityAll, MemberStatus: images.MemberStatusAll, Limit: 7, Sort: []images.SortKey{{Key: sort}}}
+					q := images.Query{ProjectID: project, Visibility: images.VisibilityAll, MemberStatus: images.MemberStatusAll, Limit: 9, Sort: []images.SortKey{{Key: sort}}}
 					if got, want := ids(list(t, store, q)), ids(m.List(&q)); got != want {
 						t.Errorf("list of %s by %s: got\n%swant\n%s", project, sort, got, want)
 					}
@@ -155,11 +156,15 @@ func TestAFaultThatLastsIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Choose = func(string, int) dynamotest.Action { return dynamotest.Throttle }
+	var wait sync.WaitGroup
 	for name, call := range calls(store, i) {
-		if err := call(t.Context()); images.KindOf(err) != images.Unavailable {
-			t.Errorf("%s: got error %v of kind %d, want kind %d", name, err, images.KindOf(err), images.Unavailable)
-		}
+		wait.Go(func() {
+			if err := call(t.Context()); images.KindOf(err) != images.Unavailable {
+				t.Errorf("%s: got error %v of kind %d, want kind %d", name, err, images.KindOf(err), images.Unavailable)
+			}
+		})
 	}
+	wait.Wait()
 }
 
 func TestACallEndsWithItsContext(t *testing.T) {
