@@ -98,15 +98,21 @@ func (s *saving) save(ctx context.Context, m *meter, api *glance.Client, i *glan
 	if _, err := os.Lstat(s.file); err == nil && !s.force {
 		return fmt.Errorf("file %s exists; save to another, or replace it with --force", s.file)
 	}
-	line := m.phase("Resuming", bytesMoved(&progress))
-	t, err := transfer.OpenTarget(ctx, s.file, *i.Size, digest, &progress)
-	line.end(err != nil)
+	t, err := transfer.OpenTarget(s.file, *i.Size, digest)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	resumed := t.At() > 0
-	line = m.phase("Saving", bytesMoved(&progress))
+	resumed := t.Left() > 0
+	if resumed {
+		line := m.phase("Resuming", bytesMoved(&progress))
+		err := t.Adopt(ctx, &progress)
+		line.end(err != nil)
+		if err != nil {
+			return err
+		}
+	}
+	line := m.phase("Saving", bytesMoved(&progress))
 	err = r.Run(ctx, t, t.At())
 	if err == nil {
 		err = t.Commit()

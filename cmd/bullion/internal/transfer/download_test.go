@@ -69,7 +69,10 @@ func digestOf(content []byte) Digest {
 
 func target(t *testing.T, path string, content []byte) *Target {
 	t.Helper()
-	to, err := OpenTarget(t.Context(), path, int64(len(content)), digestOf(content), nil)
+	to, err := OpenTarget(path, int64(len(content)), digestOf(content))
+	if err == nil {
+		err = to.Adopt(t.Context(), nil)
+	}
 	if err != nil {
 		t.Fatalf("open the target: %v", err)
 	}
@@ -280,7 +283,7 @@ func TestTargetsThatCannotBeWrittenSayWhy(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := OpenTarget(t.Context(), test.path, 1, Digest{}, nil)
+			_, err := OpenTarget(test.path, 1, Digest{})
 			if err == nil || !contains(err.Error(), test.says) {
 				t.Errorf("error %v, want one that says %q", err, test.says)
 			}

@@ -75,12 +75,11 @@ type Target struct {
 	digest     Digest
 	hash       hash.Hash
 	file       *os.File
-	at         int64
+	left, at   int64
 }
 
-// OpenTarget begins to save size bytes to path, or goes on with what an earlier Target of the same bytes left. progress, which may be nil, sees what is
-// there being read.
-func OpenTarget(ctx context.Context, path string, size int64, d Digest, progress *Progress) (*Target, error) {
+// OpenTarget begins to save size bytes to path. When Left says that an earlier Target of the same bytes left some, Adopt goes on with them.
+func OpenTarget(path string, size int64, d Digest) (*Target, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("path %s is not a regular file; name a file to save to, or - for standard output", path)
 	}
@@ -100,26 +99,31 @@ func OpenTarget(ctx context.Context, path string, size int64, d Digest, progress
 		return nil, fmt.Errorf("make a file in %s: %w", filepath.Dir(path), err)
 	}
 	t.file = file
-	if err := t.adopt(ctx, progress); err != nil {
+	info, err := file.Stat()
+	if err != nil {
 		file.Close()
-		return nil, err
+		return nil, fmt.Errorf("look at %s: %w", t.part, err)
+	}
+	// What nothing can be compared with, and what is too much, is not gone on with.
+	if t.left = info.Size(); d.Algorithm == "" || t.left > size {
+		t.left = 0
+		if err := t.Restart(); err != nil {
+			file.Close()
+			return nil, err
+		}
 	}
 	return t, nil
 }
 
-// adopt hashes what is in the part file.
-func (t *Target) adopt(ctx context.Context, progress *Progress) error {
-	info, err := t.file.Stat()
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", t.part, err)
-	}
-	if t.digest.Algorithm == "" || info.Size() > t.size {
-		return t.Restart()
-	}
-	progress.begin(info.Size(), 0)
+// Left is how many bytes an earlier Target left.
+func (t *Target) Left() int64 { return t.left }
+
+// Adopt hashes what an earlier Target left, so that writing goes on behind it. progress may be nil.
+func (t *Target) Adopt(ctx context.Context, progress *Progress) error {
+	progress.begin(t.left, 0)
 	buffer := make([]byte, 1<<20)
-	for t.at < info.Size() && ctx.Err() == nil {
-		n, err := t.file.ReadAt(buffer[:min(int64(len(buffer)), info.Size()-t.at)], t.at)
+	for t.at < t.left && ctx.Err() == nil {
+		n, err := t.file.ReadAt(buffer[:min(int64(len(buffer)), t.left-t.at)], t.at)
 		if err != nil && !errors.Is(err, io.EOF) || n == 0 {
 			return fmt.Errorf("read %s, which an earlier download left: %w", t.part, err)
 		}
