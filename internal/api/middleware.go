@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -26,7 +25,7 @@ func RequestID(ctx context.Context) string {
 
 func (a *api) requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := "req-" + NewID()
+		id := "req-" + images.NewID()
 		w.Header().Set("X-Openstack-Request-Id", id)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey, id)))
 	})
@@ -65,12 +64,3 @@ func (a *api) authenticated(next handler) handler {
 
 // callerOf is who asks. Only handlers behind authenticated may call it.
 func callerOf(r *http.Request) images.Caller { return r.Context().Value(callerKey).(images.Caller) }
-
-// NewID makes a random UUID, version 4.
-func NewID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}

@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"strconv"
 	"time"
@@ -31,10 +30,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"bullion/internal/api"
 	"bullion/internal/diskimage"
 	"bullion/internal/dynamostore"
-	"bullion/internal/identity/onaws"
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -47,8 +44,9 @@ type Cloud struct {
 	Images *images.Service
 	Log    *slog.Logger
 
-	getenv     func(string) string
-	aws        aws.Config
+	Getenv func(string) string
+	AWS    aws.Config
+
 	inspection diskimage.Options
 }
 
@@ -66,7 +64,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	}
 	table, bucket := need("BULLION_TABLE"), need("BULLION_BUCKET")
 	need("BULLION_PUBLIC_URL")
-	c := &Cloud{Log: log, getenv: getenv}
+	c := &Cloud{Log: log, Getenv: getenv}
 	var err error
 	check := func(name string, err error) {
 		if err != nil {
@@ -88,10 +86,10 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	if c.aws, err = config.LoadDefaultConfig(ctx); err != nil {
+	if c.AWS, err = config.LoadDefaultConfig(ctx); err != nil {
 		return nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
 	}
-	objects := s3.NewFromConfig(c.aws, func(o *s3.Options) {
+	objects := s3.NewFromConfig(c.AWS, func(o *s3.Options) {
 		if endpoint := getenv("BULLION_S3_ENDPOINT"); endpoint != "" {
 			o.BaseEndpoint, o.UsePathStyle = &endpoint, true
 		}
@@ -100,7 +98,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	records := dynamodb.NewFromConfig(c.aws, func(o *dynamodb.Options) {
+	records := dynamodb.NewFromConfig(c.AWS, func(o *dynamodb.Options) {
 		if endpoint := getenv("BULLION_DYNAMODB_ENDPOINT"); endpoint != "" {
 			o.BaseEndpoint = &endpoint
 		}
@@ -111,24 +109,15 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		Policy: rules,
 		Log:    log,
 		Now:    time.Now,
-		NewID:  api.NewID,
+		NewID:  images.NewID,
 		Limits: limits.WithDefaults(),
 	}
 	return c, nil
 }
 
-// API is the Images API.
-func (c *Cloud) API() (http.Handler, error) {
-	verifier, err := onaws.NewVerifier(c.getenv, c.aws)
-	if err != nil {
-		return nil, err
-	}
-	return api.New(api.Config{Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: c.getenv("BULLION_PUBLIC_URL") + "/v3"}), nil
-}
-
 // Validator examines uploads.
 func (c *Cloud) Validator() *validation.Validator {
-	return &validation.Validator{Images: c.Images, Log: c.Log, Inspection: c.inspection, NewID: api.NewID, Now: time.Now}
+	return &validation.Validator{Images: c.Images, Log: c.Log, Inspection: c.inspection, NewID: images.NewID, Now: time.Now}
 }
 
 // Scrubber does the rounds.

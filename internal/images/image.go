@@ -1,6 +1,8 @@
 package images
 
 import (
+	"crypto/rand"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -141,3 +143,12 @@ const (
 
 // Valid says whether s is one of the three member statuses.
 func (s MemberStatus) Valid() bool { return s == Pending || s == Accepted || s == Rejected }
+
+// NewID makes the random UUID (version 4) of an image, an upload or a run.
+func NewID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -174,10 +174,10 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 		return nil, err
 	}
 	h.images = &images.Service{
-		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: api.NewID,
+		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
 		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo}.WithDefaults(),
 	}
-	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, NewID: api.NewID, Now: time.Now}
+	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, NewID: images.NewID, Now: time.Now}
 	h.images.Examine = h.validator.Run
 	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}

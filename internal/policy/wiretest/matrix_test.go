@@ -89,7 +89,7 @@ func newWorld(t *testing.T, rules *policy.Policy) *world {
 	blobs, err := s3store.New(client, "images", s3store.Options{})
 	ok(t, err)
 	w.handler = api.New(api.Config{Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: &images.Service{
-		Store: store, Blobs: blobs, Policy: rules, Log: slog.New(slog.DiscardHandler), Now: time.Now, NewID: api.NewID, Limits: images.ServiceLimits{}.WithDefaults(),
+		Store: store, Blobs: blobs, Policy: rules, Log: slog.New(slog.DiscardHandler), Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults(),
 	}})
 	return w
 }
@@ -101,7 +101,7 @@ var relations = []string{"own", "shared", "pending", "community", "public", "pri
 func (w *world) image(relation string, active bool) string {
 	w.Helper()
 	ctx, now := w.Context(), time.Now().UTC().Truncate(time.Microsecond)
-	i := &images.Image{ID: api.NewID(), Name: "image", Status: images.StatusQueued, Visibility: images.Shared, Owner: w.theirs, DiskFormat: "raw", ContainerFormat: "bare", CreatedAt: now, UpdatedAt: now, Tags: []string{"old"}}
+	i := &images.Image{ID: images.NewID(), Name: "image", Status: images.StatusQueued, Visibility: images.Shared, Owner: w.theirs, DiskFormat: "raw", ContainerFormat: "bare", CreatedAt: now, UpdatedAt: now, Tags: []string{"old"}}
 	switch relation {
 	case "missing":
 		return i.ID
@@ -118,7 +118,7 @@ func (w *world) image(relation string, active bool) string {
 		size := int64(10)
 		i.Status, i.Size = images.StatusActive, &size
 		i.Checksum, i.HashValue = strings.Repeat("0", 32), strings.Repeat("0", 128)
-		i.Blob = &images.Blob{Key: "images/" + i.ID + "/" + api.NewID(), ETag: "e", Size: size}
+		i.Blob = &images.Blob{Key: "images/" + i.ID + "/" + images.NewID(), ETag: "e", Size: size}
 	}
 	ok(w, w.store.Apply(ctx, images.Write{Is: i}))
 	share := func(project string, status images.MemberStatus) {

@@ -1,0 +1,36 @@
+// Command identity answers API Gateway for Keystone v3: tokens, catalogue, projects, application credentials. It alone may read the
+// signing keys. Package identity/onaws lists its environment.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"bullion/internal/event"
+	"bullion/internal/identity/onaws"
+)
+
+func main() {
+	if err := run(context.Background(), os.Getenv); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string) error {
+	c, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return fmt.Errorf("the AWS configuration cannot be read: %w", err)
+	}
+	service, err := onaws.NewService(getenv, c, slog.New(slog.NewJSONHandler(os.Stdout, nil)))
+	if err != nil {
+		return err
+	}
+	lambda.Start(event.Gateway(service.Handler())) // ends with the process
+	return nil
+}

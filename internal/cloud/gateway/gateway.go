@@ -1,0 +1,31 @@
+// Package gateway is the main of the functions that answer API Gateway with the Images API. It is apart from package cloud so that functions without
+// an API do not ship one.
+package gateway
+
+import (
+	"context"
+	"log"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"bullion/internal/api"
+	"bullion/internal/cloud"
+	"bullion/internal/event"
+	"bullion/internal/identity/onaws"
+)
+
+// Main serves until Lambda ends the process.
+func Main() {
+	c, err := cloud.Open(context.Background(), os.Getenv)
+	if err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := onaws.NewVerifier(c.Getenv, c.AWS)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lambda.Start(event.Gateway(api.New(api.Config{
+		Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: c.Getenv("BULLION_PUBLIC_URL") + "/v3",
+	})))
+}
