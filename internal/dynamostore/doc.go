@@ -25,7 +25,7 @@
 // status and formats narrow the range of the index; other filters are applied to the records. A page merges the keys of its partitions, reads the
 // records in that order, and checks each against images.Query.Lists: an index says where to look, the record says what is true. An order of several
 // keys sorts groups of ties in memory, up to a thousand; a larger group is read by the index of the next key. A page reads at most some 2000 records: with
-// filters that find little it is short and says where it ends. What is shared with a project in another order than that of creation is read whole.
+// filters that find little, and with records of 4 MB together, it is short and says where it ends. What is shared with a project in another order than that of creation is read whole.
 //
 // A page goes on behind a key and not by a token of DynamoDB, so a marker whose record was deleted serves as well; its tombstone keeps what sorts.
 //
@@ -50,10 +50,10 @@
 // Projected keys alone cost a unit when they appear or change and nothing else; a patch moves two entries (updated_at, in two indexes). Measured by TestCapacity on
 // an image of a kilobyte, in request units; dollars per million at 0.125 for reads and 0.625 for writes (us-east-1, on demand):
 //
-//	operation                    requests   read  write      $    of the writes, indexes
-//	create                              1      0     26  16.25    12
+//	operation                    requests   read  write      $
+//	create                              1      0     26  16.25
 //	show                                1      1      0   0.12
-//	patch                               3      2      5   3.38     4 of 5 change with updated_at
+//	patch                               3      2      5   3.38
 //	open an upload                      3      2     11   7.12
 //	complete an upload                  3      2     18  11.50
 //	accept                              2      1     23  14.50
@@ -64,8 +64,8 @@
 //	list 200 of the project             9    214      0  26.75
 //	find by name                        7      5      0   0.62
 //
-// Fifteen indexes look like many. All that an image costs in its life, from creation to deletion, is about a ten-thousandth of a dollar, a hundredth of the
-// first month of storing one gigabyte of it; fewer indexes would save less than half of that, and some list would read all images of a project for each page.
+// Fifteen indexes look like many. All that an image writes in its life, from creation to deletion, costs less than a ten-thousandth of a dollar; one gigabyte of it
+// costs some two hundredths a month to keep. Without the indexes of rare orders it would be about half, and each page in such an order would read all images of a project.
 //
 // # A public list that a thousand clients read each second
 //

@@ -23,6 +23,7 @@ func (s *Store) List(ctx context.Context, q *images.Query) (images.Page, error) 
 		return images.Page{}, err
 	}
 	var page images.Page
+	bytes := 0
 	caller := images.Caller{ProjectID: q.ProjectID}
 	for {
 		c, err := walk.next(ctx)
@@ -42,7 +43,8 @@ func (s *Store) List(ctx context.Context, q *images.Query) (images.Page, error) 
 			continue
 		}
 		page.Images = append(page.Images, c.image)
-		if len(page.Images) < q.Limit {
+		bytes += weight(c.image)
+		if len(page.Images) < q.Limit && bytes < pageBytes {
 			continue
 		}
 		more, err := walk.more(ctx)

@@ -3,6 +3,7 @@ package dynamostore
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,6 +61,39 @@ func TestSmallMemory(t *testing.T) {
 				t.Error("no page ended early: the test tests nothing")
 			}
 		})
+	}
+}
+
+func TestAPageOfLargeRecordsFitsIntoAnAnswer(t *testing.T) {
+	store := open(t, dynamotest.Dynoxide(t))
+	g := storetest.Generator{Rand: rand.New(rand.NewPCG(25, 26))}
+	const n = 60
+	for k := range n {
+		i := g.Plain("alpha", k)
+		i.Properties = map[string]string{"a": strings.Repeat("x", images.MaxRecord)}
+		if err := store.Apply(t.Context(), images.Write{Is: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sort := range [][]images.SortKey{nil, {{Key: "disk_format"}, {Key: "name"}}} {
+		q := images.Query{ProjectID: "alpha", Limit: images.MaxPage, Sort: sort}
+		got, pages := 0, 0
+		for {
+			page, err := store.List(t.Context(), &q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := len(page.Images) * images.MaxRecord; size > 6_000_000 {
+				t.Errorf("a page has %d bytes", size)
+			}
+			got, pages = got+len(page.Images), pages+1
+			if q.After = page.Next; q.After == nil {
+				break
+			}
+		}
+		if got != n || pages < 2 {
+			t.Errorf("got %d images in %d pages, want %d in several", got, pages, n)
+		}
 	}
 }
 

@@ -15,22 +15,43 @@ type reader struct {
 	q       *images.Query
 	records map[string]*images.Image // as far as they were read; nil for what is gone
 	read    int                      // records read
+	bytes   int                      // of these records, about
 	last    *images.Image            // the last one in the order of the list that whoever asks can see
 	shares  []entry                  // of the project, once they were read
 	batch   int                      // how many records to read next
 }
 
 func (s *Store) newReader(q *images.Query) *reader {
-	return &reader{s: s, q: q, records: map[string]*images.Image{}, batch: min(max(q.Limit, 4), 400)}
+	return &reader{s: s, q: q, records: map[string]*images.Image{}, batch: min(max(q.Limit, 4), batchGetMax)}
 }
 
 // over says that the page has read enough and there is a place to go on from.
-func (r *reader) over() bool { return r.read >= r.s.budget && r.last != nil }
+func (r *reader) over() bool {
+	return (r.read >= r.s.budget || r.bytes >= pageBytes) && r.last != nil
+}
 
-// nextBatch grows, because whoever reads on finds little.
+// pageBytes bounds a page, which has to fit into the answer of a Lambda function (6 MB) and into its memory.
+const pageBytes = 4 << 20
+
+// weight is about how many bytes a record has.
+func weight(i *images.Image) int {
+	n := 1 << 10
+	for k, v := range i.Properties {
+		n += len(k) + len(v)
+	}
+	for _, tag := range i.Tags {
+		n += len(tag)
+	}
+	return n
+}
+
+// nextBatch grows, because whoever reads on finds little, but not beyond what a page may hold.
 func (r *reader) nextBatch() int {
 	n := r.batch
-	r.batch = min(2*r.batch, 400)
+	if r.read > 0 {
+		n = min(n, max(1, (pageBytes-r.bytes)/max(1, r.bytes/r.read)))
+	}
+	r.batch = min(2*r.batch, 4*batchGetMax)
 	return n
 }
 
@@ -211,11 +232,11 @@ func (r *reader) shareStreams(ctx context.Context, w way, statuses []images.Memb
 		if err != nil {
 			return nil, err
 		}
-		read := r.read
+		read, bytes := r.read, r.bytes
 		if err := r.load(ctx, all); err != nil {
 			return nil, err
 		}
-		r.read = read // every page has to read them; what it may read besides stays the same
+		r.read, r.bytes = read, bytes // every page has to read them; what it may read besides stays the same
 		r.shares = append([]entry{}, all...)
 	}
 	var sorted []entry
@@ -274,6 +295,11 @@ func (r *reader) load(ctx context.Context, entries []entry) error {
 	}
 	for _, id := range public {
 		r.s.cache.keep(r.records[id])
+	}
+	for _, id := range slices.Concat(fresh, any, public) {
+		if i := r.records[id]; i != nil {
+			r.bytes += weight(i)
+		}
 	}
 	return nil
 }
