@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -119,7 +120,7 @@ func request(ctx context.Context, method, path, query string, header http.Header
 	r.Header = header
 	r.Host = header.Get("Host")
 	header.Del("Host")
-	r.RemoteAddr = source + ":0"
+	r.RemoteAddr = net.JoinHostPort(source, "0")
 	return r, nil
 }
 

@@ -17,7 +17,8 @@
 //	BULLION_TRUSTED_PROXIES     networks of proxies in front, as 192.0.2.0/24,198.51.100.0/24; none when it is not set
 //	BULLION_PROVIDERS           further OpenID Connect providers: a JSON list of identity.Provider
 //
-// and the others only BULLION_IDENTITY_TABLE and BULLION_KEYS_PUBLIC. The user pool is an OpenID Connect provider by itself, with the id
+// and the others only BULLION_IDENTITY_TABLE and BULLION_KEYS_PUBLIC. BULLION_COGNITO_ENDPOINT, BULLION_SSM_ENDPOINT and BULLION_DYNAMODB_ENDPOINT
+// are for emulations of AWS. The user pool is an OpenID Connect provider by itself, with the id
 // "cognito": who signed in at its page, with a second factor perhaps, comes in with the token they got there.
 package onaws
 
@@ -60,6 +61,21 @@ func (e *environment) fail(name string, err error) {
 	e.wrong = append(e.wrong, fmt.Errorf("%s: %w", name, err))
 }
 
+// parameters and tables are the clients of Parameter Store and DynamoDB.
+func parameters(getenv func(string) string, c aws.Config) *ssm.Client {
+	return ssm.NewFromConfig(c, func(o *ssm.Options) { redirect(&o.BaseEndpoint, getenv("BULLION_SSM_ENDPOINT")) })
+}
+
+func tables(getenv func(string) string, c aws.Config) *dynamodb.Client {
+	return dynamodb.NewFromConfig(c, func(o *dynamodb.Options) { redirect(&o.BaseEndpoint, getenv("BULLION_DYNAMODB_ENDPOINT")) })
+}
+
+func redirect(endpoint **string, to string) {
+	if to != "" {
+		*endpoint = &to
+	}
+}
+
 // NewService makes the identity service. It makes no call; everything that is missing or wrong in the environment is reported together.
 func NewService(getenv func(string) string, c aws.Config, log *slog.Logger) (*identity.Service, error) {
 	e := &environment{get: getenv}
@@ -86,10 +102,13 @@ func NewService(getenv func(string) string, c aws.Config, log *slog.Logger) (*id
 		providers = append(providers, identity.Provider{ID: "cognito", Issuer: "https://cognito-idp." + region + ".amazonaws.com/" + pool, Audiences: []string{client},
 			NameClaim: "cognito:username", GroupsClaim: "cognito:groups"})
 	}
-	store := &dynamo.Store{Client: dynamodb.NewFromConfig(c), Table: table}
+	store := &dynamo.Store{Client: tables(getenv, c), Table: table}
+	users := cognitoidentityprovider.NewFromConfig(c, func(o *cognitoidentityprovider.Options) {
+		redirect(&o.BaseEndpoint, getenv("BULLION_COGNITO_ENDPOINT"))
+	})
 	config := identity.Config{
-		Directory:   &cognito.Directory{Client: cognitoidentityprovider.NewFromConfig(c), UserPoolID: pool, ClientID: client, ClientSecret: getenv("BULLION_USER_POOL_SECRET")},
-		Keys:        &ssmkeys.Source{Client: ssm.NewFromConfig(c), PrivateName: private, PublicName: public, Lifetime: lifetime},
+		Directory:   &cognito.Directory{Client: users, UserPoolID: pool, ClientID: client, ClientSecret: getenv("BULLION_USER_POOL_SECRET")},
+		Keys:        &ssmkeys.Source{Client: parameters(getenv, c), PrivateName: private, PublicName: public, Lifetime: lifetime},
 		Revocations: store, Credentials: store,
 		PublicURL: url, ImageURL: getenv("BULLION_IMAGE_URL"), ComputeURL: getenv("BULLION_COMPUTE_URL"), Region: getenv("BULLION_REGION"),
 		TokenLifetime: lifetime, Providers: providers, Log: log,
@@ -108,8 +127,8 @@ func NewVerifier(getenv func(string) string, c aws.Config) (*identity.Verifier, 
 	if len(e.wrong) > 0 {
 		return nil, errors.Join(e.wrong...)
 	}
-	return identity.NewVerifier(&ssmkeys.Public{Client: ssm.NewFromConfig(c), Name: public}, identity.DefaultAudience, identity.DefaultAudience,
-		&dynamo.Store{Client: dynamodb.NewFromConfig(c), Table: table}, time.Now), nil
+	return identity.NewVerifier(&ssmkeys.Public{Client: parameters(getenv, c), Name: public}, identity.DefaultAudience, identity.DefaultAudience,
+		&dynamo.Store{Client: tables(getenv, c), Table: table}, time.Now), nil
 }
 
 func (e *environment) networks(name string) []netip.Prefix {

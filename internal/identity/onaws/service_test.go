@@ -1,6 +1,8 @@
 package onaws_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -8,12 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
+	"bullion/internal/event"
 	"bullion/internal/identity"
 	"bullion/internal/identity/dynamo"
 	"bullion/internal/identity/mototest"
@@ -63,8 +67,9 @@ func TestASignInOnAWSOpensTheOtherFunctions(t *testing.T) {
 		"BULLION_USER_POOL": *pool.UserPool.Id, "BULLION_USER_POOL_CLIENT": *app.UserPoolClient.ClientId, "BULLION_IDENTITY_TABLE": "identity",
 		"BULLION_KEYS_PRIVATE": "/bullion/private", "BULLION_KEYS_PUBLIC": "/bullion/public", "BULLION_PUBLIC_URL": "https://bullion.example.org",
 	}
+	var log bytes.Buffer
 	getenv := func(name string) string { return env[name] }
-	service, err := onaws.NewService(getenv, c, slog.New(slog.DiscardHandler))
+	service, err := onaws.NewService(getenv, c, slog.New(slog.NewJSONHandler(&log, nil)))
 	ok(t, err)
 	server := httptest.NewServer(service.Handler())
 	defer server.Close()
@@ -82,6 +87,19 @@ func TestASignInOnAWSOpensTheOtherFunctions(t *testing.T) {
 	want := images.Caller{UserID: caller.UserID, UserName: "bob", ProjectID: identity.ProjectID("acme"), ProjectName: "acme", Roles: []string{"member", "reader"}}
 	if diff := cmp.Diff(want, caller); diff != "" {
 		t.Errorf("caller (-want +got):\n%s", diff)
+	}
+
+	// API Gateway brings the same in an event.
+	payload, err := json.Marshal(map[string]any{"version": "2.0", "rawPath": "/v3/auth/tokens", "headers": map[string]string{"host": "bullion.example.org", "content-type": "application/json"}, "body": signIn,
+		"requestContext": map[string]any{"http": map[string]string{"method": "POST", "path": "/v3/auth/tokens", "sourceIp": "2001:db8:1:2:3:4:5:6"}}})
+	ok(t, err)
+	answer, err := event.Gateway(service.Handler())(ctx, payload)
+	ok(t, err)
+	if got := answer.(events.APIGatewayV2HTTPResponse); got.StatusCode != 201 || !strings.Contains(got.Body, `"name":"acme"`) {
+		t.Errorf("over API Gateway: got %d %s", got.StatusCode, got.Body)
+	}
+	if !strings.Contains(log.String(), `"address":"2001:db8:1:2:3:4:5:6"`) {
+		t.Errorf("the audit log lacks the client's address: %s", &log)
 	}
 
 	request, err := http.NewRequest("DELETE", server.URL+"/v3/auth/tokens", nil)
