@@ -3,7 +3,6 @@ package images
 import (
 	"context"
 	"io"
-	"net/http"
 	"time"
 )
 
@@ -48,7 +47,7 @@ type Blobs interface {
 type SignedRequest struct {
 	Method  string
 	URL     string
-	Header  http.Header // to be sent exactly so, Host left out
+	Header  map[string][]string // to be sent exactly so, Host left out
 	Expires time.Time
 }
 

@@ -69,8 +69,9 @@ func (s *Store) signed(ctx context.Context, ttl time.Duration, what string,
 	if err != nil {
 		return images.SignedRequest{}, fmt.Errorf("s3store: presign %s: %w", what, err)
 	}
-	r := images.SignedRequest{Method: p.Method, URL: p.URL, Header: p.SignedHeader.Clone()}
-	r.Header.Del("Host")
+	header := p.SignedHeader.Clone()
+	header.Del("Host")
+	r := images.SignedRequest{Method: p.Method, URL: p.URL, Header: header}
 	if r.Expires, err = expiry(p.URL); err != nil {
 		return images.SignedRequest{}, fmt.Errorf("s3store: presign %s: %w", what, err)
 	}

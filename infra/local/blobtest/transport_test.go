@@ -142,7 +142,7 @@ func status(t *testing.T, r images.SignedRequest, body []byte) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = r.Header.Clone()
+	req.Header = http.Header(r.Header).Clone()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -211,7 +211,7 @@ func trySend(r images.SignedRequest, body []byte, change ...func(*http.Request))
 	if err != nil {
 		return outcome{}, err
 	}
-	req.Header = r.Header.Clone()
+	req.Header = http.Header(r.Header).Clone()
 	req.Close = len(change) > 0 // what is refused may leave the connection in the middle of a body
 	for _, c := range change {
 		c(req)

@@ -227,7 +227,7 @@ var multipartTests = []test{
 					t.Error(err)
 					return
 				}
-				req.Header, req.ContentLength = r.Header.Clone(), int64(len(body))
+				req.Header, req.ContentLength = http.Header(r.Header).Clone(), int64(len(body))
 				if resp, err := browser.Do(req); err == nil { // whichever way it ends
 					io.Copy(io.Discard, resp.Body)
 					resp.Body.Close()

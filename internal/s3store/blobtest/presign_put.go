@@ -35,11 +35,11 @@ var presignPutTests = []test{
 		if r.Method != http.MethodPut {
 			t.Errorf("got method %s, want PUT", r.Method)
 		}
-		if got := r.Header.Get("If-None-Match"); got != "*" {
+		if got := http.Header(r.Header).Get("If-None-Match"); got != "*" {
 			t.Errorf("got If-None-Match %q, want *", got)
 		}
-		if got, err := strconv.Atoi(r.Header.Get("Content-Length")); err != nil || got != 4096 {
-			t.Errorf("got Content-Length %q, want 4096", r.Header.Get("Content-Length"))
+		if got, err := strconv.Atoi(http.Header(r.Header).Get("Content-Length")); err != nil || got != 4096 {
+			t.Errorf("got Content-Length %q, want 4096", http.Header(r.Header).Get("Content-Length"))
 		}
 		if _, ok := r.Header["Host"]; ok {
 			t.Error("the header has Host, which a browser may not set")

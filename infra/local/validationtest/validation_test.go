@@ -1,0 +1,413 @@
+// Package validationtest runs package validation against the embedded S3 engine and SQLite: runs that come twice, late, or die, and objects that
+// change or vanish.
+package validationtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"bullion/infra/local/s3engine"
+	"bullion/internal/images"
+	"bullion/internal/policy"
+	"bullion/internal/s3store"
+	"bullion/internal/sqlitestore"
+	"bullion/internal/validation"
+)
+
+var blobs *s3store.Store
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "validationtest-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		ctx, stop := context.WithCancel(context.Background())
+		engine, err := s3engine.Start(ctx, s3engine.Config{Dir: filepath.Join(dir, "s3"), Addr: addr, AccessKey: "test", SecretKey: "a secret of tests", Bucket: "images"})
+		if err != nil {
+			panic(err)
+		}
+		defer engine.Wait()
+		defer stop()
+		client, err := s3store.NewClient(s3store.Config{Endpoint: engine.Endpoint(), Region: "us-east-1", AccessKey: "test", SecretKey: "a secret of tests", PathStyle: true})
+		if err != nil {
+			panic(err)
+		}
+		if blobs, err = s3store.New(client, "images", s3store.Options{}); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+var alice = images.Caller{UserID: "alice", ProjectID: "p", Roles: []string{"member", "reader"}}
+
+type world struct {
+	*testing.T
+	service *images.Service
+	v       *validation.Validator
+}
+
+func newWorld(t *testing.T) *world {
+	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "records.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	log := slog.New(slog.DiscardHandler)
+	s := &images.Service{Store: store, Blobs: blobs, Policy: policy.Default(), Log: log, Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults()}
+	v := &validation.Validator{Images: s, Log: log, NewID: images.NewID, Now: time.Now}
+	s.Examine = v.Run
+	return &world{t, s, v}
+}
+
+// uploaded makes an image and sends its bytes, as a client does, up to the moment before the news of them.
+func (w *world) uploaded(data []byte, sha512hex string) (imageID, uploadID string) {
+	w.Helper()
+	i, err := w.service.Create(w.Context(), alice, "", []images.PatchOp{
+		{Op: "add", Name: "name", Value: "x"}, {Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	u, err := w.service.OpenUpload(w.Context(), alice, i.ID, images.UploadRequest{Size: int64(len(data)), SHA512: sha512hex})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, part := range u.Signed {
+		off := int64(part.Number-1) * u.Upload.PartSize
+		r, err := http.NewRequestWithContext(w.Context(), part.Method, part.URL, bytes.NewReader(data[off:off+part.Size]))
+		if err != nil {
+			w.Fatal(err)
+		}
+		r.Header = http.Header(part.Header).Clone()
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			w.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			w.Fatalf("PUT: %s %s", answer.Status, text)
+		}
+	}
+	return i.ID, u.Upload.ID
+}
+
+func (w *world) arrived(ctx context.Context, imageID, uploadID string) error {
+	return w.v.Arrived(ctx, images.Blob{Key: images.BlobKey(imageID, uploadID)})
+}
+
+func (w *world) image(id string) *images.Image {
+	w.Helper()
+	i, err := w.service.Store.Image(w.Context(), id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return i
+}
+
+// noise is data that is no known format: a raw disk.
+func noise(n int) []byte {
+	data := make([]byte, n)
+	source := rand.NewChaCha8([32]byte{byte(n)})
+	source.Read(data[min(n, 4096):])
+	return data
+}
+
+func (w *world) isActive(id string, data []byte) {
+	w.Helper()
+	i := w.image(id)
+	m, s := md5.Sum(data), sha512.Sum512(data)
+	if i.Status != images.StatusActive || i.Checksum != hex.EncodeToString(m[:]) || i.HashValue != hex.EncodeToString(s[:]) || *i.Size != int64(len(data)) {
+		w.Errorf("status %s, checksum %s, size %v; want active with the hashes of the bytes", i.Status, i.Checksum, i.Size)
+	}
+}
+
+func (w *world) isRejected(id, code string) {
+	w.Helper()
+	i := w.image(id)
+	if i.Status != images.StatusQueued || i.Upload.State != images.UploadRejected || i.Upload.Rejection.Code != code {
+		w.Fatalf("status %s, upload %+v; want queued and rejected for %s", i.Status, i.Upload, code)
+	}
+	if _, err := blobs.Head(w.Context(), i.Upload.Key(id)); images.KindOf(err) != images.NotFound || err == nil {
+		w.Errorf("the rejected bytes are still there: %v", err)
+	}
+	if u, err := w.service.Store.Usage(w.Context(), "p"); err != nil || u.InFlight != 0 || u.Uploads != 0 {
+		w.Errorf("the quota is not free: %+v, %v", u, err)
+	}
+}
+
+func TestNewsThatComesTwentyTimesAtOnceMakesOneImage(t *testing.T) {
+	w := newWorld(t)
+	data := noise(3 << 20)
+	id, upload := w.uploaded(data, "")
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := w.arrived(t.Context(), id, upload); err != nil && !errors.Is(err, images.ErrBusy) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	w.isActive(id, data)
+	events, err := w.service.Store.Events(t.Context(), id, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var life []images.Status
+	for _, e := range events {
+		life = append(life, e.To)
+	}
+	if got, want := fmt.Sprint(life), "[queued importing active]"; got != want {
+		t.Errorf("its life is %s, want %s", got, want)
+	}
+	if err := w.arrived(t.Context(), id, upload); err != nil {
+		t.Errorf("late news: %v", err)
+	}
+	w.isActive(id, data)
+}
+
+func TestAHashThatIsInterruptedAgainAndAgainEndsAsAnUnbrokenOne(t *testing.T) {
+	w := newWorld(t)
+	w.v.Margin = time.Hour // every run believes that its time is up after one step
+	data := noise(60 << 20)
+	id, upload := w.uploaded(data, "")
+	runs := 0
+	for ; ; runs++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := w.arrived(ctx, id, upload)
+		if err != nil && errors.Is(err, validation.ErrContinue) {
+			v := w.image(id).Upload.Validation
+			if v.Phase != images.PhaseHash || v.Hashed == 0 || v.Hashed >= int64(len(data)) {
+				t.Fatalf("run %d left %+v", runs, v)
+			}
+			err = w.v.Run(ctx, id, upload, nil)
+		}
+		cancel()
+		if err == nil {
+			if w.image(id).Status == images.StatusActive {
+				break
+			}
+			continue
+		}
+		if !errors.Is(err, validation.ErrContinue) {
+			t.Fatal(err)
+		}
+		if runs > 20 {
+			t.Fatal("it does not get further")
+		}
+	}
+	if runs == 0 {
+		t.Error("it was not interrupted at all")
+	}
+	w.isActive(id, data)
+}
+
+func TestADeclaredHashMustMatch(t *testing.T) {
+	w := newWorld(t)
+	data := noise(1 << 20)
+	sum := sha512.Sum512(data)
+	id, upload := w.uploaded(data, hex.EncodeToString(sum[:]))
+	if err := w.arrived(t.Context(), id, upload); err != nil {
+		t.Fatal(err)
+	}
+	w.isActive(id, data)
+	wrong := sha512.Sum512([]byte("something else"))
+	id, upload = w.uploaded(data, hex.EncodeToString(wrong[:]))
+	if err := w.arrived(t.Context(), id, upload); err != nil {
+		t.Fatal(err)
+	}
+	w.isRejected(id, "hash_mismatch")
+}
+
+func TestAnObjectThatVanishesIsSaidToBeLost(t *testing.T) {
+	w := newWorld(t)
+	id, upload := w.uploaded(noise(1<<20), "")
+	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.Receive(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := blobs.Delete(t.Context(), b.Key); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.v.Run(t.Context(), id, upload, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.isRejected(id, "object_lost")
+}
+
+func TestAnExaminerThatDiesEveryTimeEndsInARejection(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now()
+	w.service.Now = func() time.Time { return now }
+	id, upload := w.uploaded(noise(1<<20), "")
+	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.Receive(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 {
+		// A process claims and is never heard of again.
+		if _, err = w.service.Claim(t.Context(), id, upload, fmt.Sprint("victim ", n), time.Minute); err != nil {
+			break
+		}
+		if _, busy := w.service.Claim(t.Context(), id, upload, "another", time.Minute); !errors.Is(busy, images.ErrBusy) {
+			t.Fatalf("two hold the claim: %v", busy)
+		}
+		now = now.Add(2 * time.Minute)
+	}
+	if images.KindOf(err) != images.NotFound {
+		t.Fatalf("the last claim: %v", err)
+	}
+	w.isRejected(id, "examination_failed")
+}
+
+func TestBytesThatNobodyWaitsForAreDeleted(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*world, string, string) error
+	}{
+		{"the image was deleted", func(w *world, id, _ string) error { return w.service.Delete(w.Context(), alice, id) }},
+		{"the upload was given up", func(w *world, id, upload string) error {
+			return w.service.AbortUpload(w.Context(), alice, id, upload)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			id, upload := w.uploaded(noise(1<<20), "")
+			if err := c.end(w, id, upload); err != nil {
+				t.Fatal(err)
+			}
+			// A slow PUT lands afterwards.
+			if _, err := blobs.Put(t.Context(), images.BlobKey(id, upload), bytes.NewReader(noise(1<<20)), 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.arrived(t.Context(), id, upload); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := blobs.Head(t.Context(), images.BlobKey(id, upload)); err == nil {
+				t.Error("the bytes are still there")
+			}
+		})
+	}
+}
+
+func TestGivingUpAnUploadWhileItIsValidatedNeverHarmsAnImage(t *testing.T) {
+	w := newWorld(t)
+	for n := range 30 {
+		data := noise(256 << 10)
+		id, upload := w.uploaded(data, "")
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := w.arrived(t.Context(), id, upload); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			time.Sleep(time.Duration(n) * time.Millisecond)
+			if err := w.service.AbortUpload(t.Context(), alice, id, upload); err != nil && images.KindOf(err) == images.Internal {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		switch i := w.image(id); i.Status {
+		case images.StatusActive:
+			if _, err := blobs.Head(t.Context(), i.Blob.Key); err != nil {
+				t.Fatalf("round %d: an active image without its bytes: %v", n, err)
+			}
+		case images.StatusQueued:
+			if i.Upload.Live() {
+				t.Errorf("round %d: queued with an upload that is %s", n, i.Upload.State)
+			}
+		default:
+			t.Errorf("round %d: %s", n, i.Status)
+		}
+	}
+}
+
+func TestAStreamIsHashedOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	data := noise(40 << 20)
+	for _, size := range []int64{int64(len(data)), -1} {
+		i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.service.WriteFile(t.Context(), alice, i.ID, bytes.NewReader(data), size); err != nil {
+			t.Fatal(err)
+		}
+		w.isActive(i.ID, data)
+	}
+}
+
+func TestAStreamThatBreaksLeavesNothing(t *testing.T) {
+	w := newWorld(t)
+	i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the client went away")
+	err = w.service.WriteFile(t.Context(), alice, i.ID, io.MultiReader(bytes.NewReader(noise(20<<20)), brokenReader{broken}), -1)
+	if !errors.Is(err, broken) {
+		t.Errorf("the error is %v", err)
+	}
+	after := w.image(i.ID)
+	if after.Status != images.StatusQueued || after.Upload.State != images.UploadAborted {
+		t.Errorf("%s, upload %s", after.Status, after.Upload.State)
+	}
+	if u, err := w.service.Store.Usage(t.Context(), "p"); err != nil || u.InFlight != 0 {
+		t.Errorf("the quota is not free: %+v, %v", u, err)
+	}
+}
+
+type brokenReader struct{ err error }
+
+func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
+
+// BenchmarkHash is one pass over 256 MiB through ranged reads, beside the slower of the two hashes alone.
+func BenchmarkHash(b *testing.B) {
+	data := noise(256 << 20)
+	b.Run("SHA-512 alone", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			sha512.Sum512(data)
+		}
+	})
+	b.Run("both, in memory", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			h := images.NewHashes()
+			for off := 0; off < len(data); off += 8 << 20 {
+				h.Write(data[off : off+8<<20])
+			}
+		}
+	})
+}
