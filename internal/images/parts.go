@@ -13,8 +13,9 @@ const (
 // PlanParts divides size bytes into equal parts; only the last may be smaller. It keeps the
 // preferred part size of 16 MiB until there would be more than maxParts parts, and grows it from there.
 //
-// For 0 < size ≤ MaxImageSize and 100 ≤ maxParts ≤ MaxParts: MinPartSize ≤ partSize ≤ MaxPutSize unless there
-// is one part only, parts ≤ maxParts, and (parts-1)·partSize < size ≤ parts·partSize.
+// For 0 < size ≤ MaxImageSize and 205 ≤ maxParts ≤ MaxParts: MinPartSize ≤ partSize ≤ MaxPutSize unless there is one part only,
+// parts ≤ maxParts, and (parts-1)·partSize < size ≤ parts·partSize. With fewer than 205 parts the largest image would need
+// parts above MaxPutSize.
 func PlanParts(size int64, maxParts int) (partSize int64, parts int) {
 	partSize = preferredPart
 	if least := ceilDiv(size, int64(maxParts)); least > partSize {

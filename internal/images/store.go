@@ -172,6 +172,8 @@ func (i *Image) DueAt() time.Time {
 		return time.Time{}
 	case i.Status == StatusPendingDelete:
 		return i.UpdatedAt.Add(cleanupGrace)
+	case i.Upload != nil && i.Upload.State == UploadReceived && i.Upload.Validation != nil:
+		return i.Upload.Validation.LeaseUntil // also of an import: the bytes are there, so the examination is what can stop
 	case i.Import != nil && (i.Import.State == TaskPending || i.Import.State == TaskProcessing):
 		return i.Import.LeaseUntil
 	case i.Upload == nil:
@@ -182,8 +184,6 @@ func (i *Image) DueAt() time.Time {
 		return i.Upload.UpdatedAt.Add(cleanupGrace)
 	case i.Upload.State == UploadReceived && i.Upload.Staged && i.Status == StatusUploading:
 		return i.Upload.ExpiresAt
-	case i.Upload.State == UploadReceived && i.Upload.Validation != nil:
-		return i.Upload.Validation.LeaseUntil
 	}
 	return time.Time{}
 }
