@@ -81,7 +81,7 @@ func (a *app) choose(ctx context.Context, connect func() (*glance.Client, error)
 		for _, u := range match {
 			lines = append(lines, fmt.Sprintf("  %s  %s", u.ID, u.Path))
 		}
-		return nil, advise(fmt.Errorf("%d uploads are unfinished on this machine; say which you mean:", len(match)), lines...)
+		return nil, advise(fmt.Errorf("%d uploads are unfinished on this machine; say which of these you mean", len(match)), lines...)
 	case ref == "":
 		return nil, errors.New("no upload is unfinished on this machine; name the image, and its file with --file, to go on with one from elsewhere")
 	}

@@ -79,9 +79,10 @@ func Retryable(err error) bool {
 	return RetryableStatus(StatusOf(err))
 }
 
-// RetryableStatus is Retryable for the status of an answer. No 4xx but 408 and 429 gets better by itself.
+// RetryableStatus is Retryable for the status of an answer. No 4xx but 408 and 429 gets better by itself, and neither does what is not implemented
+// or a disk that is full.
 func RetryableStatus(status int) bool {
-	return status >= 500 && status != http.StatusNotImplemented || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusInsufficientStorage || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
 // RetryAfter reads the header of that name: seconds or a date. It is 0 when there is none.

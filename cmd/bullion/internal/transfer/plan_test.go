@@ -30,6 +30,7 @@ func TestJudge(t *testing.T) {
 		{"a redirect is refused", 307, "TemporaryRedirect", refuse},
 		{"a body that is too large is refused", 413, "EntityTooLarge", refuse},
 		{"what is not implemented stays so", 501, "NotImplemented", refuse},
+		{"a full disk stays so", 507, "NoSpaceLeftOnDevice", refuse},
 		{"a missing length is refused", 411, "MissingContentLength", refuse},
 	}
 	for _, test := range tests {
