@@ -24,6 +24,8 @@ type Config struct {
 	Log    *slog.Logger
 	// AuthURL is named in the answer to a request without a valid token: where tokens come from.
 	AuthURL string
+	// MaxFile bounds the body of PUT …/file and …/stage in bytes, where the way to this handler does not carry more; 0 does not bound it.
+	MaxFile int64
 	// Ready says whether what the service needs answers; nil is always ready.
 	Ready func(context.Context) error
 }
@@ -86,8 +88,22 @@ func (a *api) routes() []route {
 		{pattern: "POST /v2/images/{id}/uploads/{upload}/parts", handle: a.signParts},
 		{pattern: "POST /v2/images/{id}/uploads/{upload}/complete", handle: a.completeUpload},
 
+		{pattern: "PUT /v2/images/{id}/file", handle: a.putFile},
+		{pattern: "PUT /v2/images/{id}/stage", handle: a.stageFile},
+		{pattern: "POST /v2/images/{id}/import", handle: a.importImage},
+		{pattern: "GET /v2/images/{id}/tasks", handle: a.imageTasks},
 		{pattern: "GET /v2/images/{id}/file", handle: a.downloadFile},
 		{pattern: "GET /v2/images/{id}/download", handle: a.signDownload},
+
+		{pattern: "GET /v2/info/import", handle: a.importInfo},
+		{pattern: "GET /v2/info/stores", handle: a.storesInfo},
+		{pattern: "GET /v2/info/stores/detail", handle: a.storesDetail},
+		{pattern: "GET /v2/info/usage", handle: a.usageInfo},
+
+		{pattern: "GET /v2/tasks", handle: a.listTasks},
+		{pattern: "GET /v2/tasks/{id}", handle: a.showTask},
+
+		{pattern: "GET /v2/schemas/{name...}", handle: a.showSchema},
 	}
 }
 

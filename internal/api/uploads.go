@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 
 	"bullion/internal/images"
@@ -53,32 +52,5 @@ func writeUpload(w http.ResponseWriter, status int, v *images.UploadView, err er
 	}
 	w.Header().Set("Cache-Control", "no-store") // it holds secrets
 	writeJSON(w, status, upload(v))
-	return nil
-}
-
-// downloadFile sends the client to the bytes. Every stock client follows, and takes its token along, which the storage ignores.
-func (a *api) downloadFile(w http.ResponseWriter, r *http.Request) error {
-	_, signed, err := a.Images.Download(r.Context(), callerOf(r), r.PathValue("id"))
-	if errors.Is(err, images.ErrNoData) {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	} else if err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.Header().Set("Location", signed.URL)
-	w.WriteHeader(http.StatusFound)
-	return nil
-}
-
-// signDownload gives the signed request itself, for a browser, which cannot look at a redirect.
-func (a *api) signDownload(w http.ResponseWriter, r *http.Request) error {
-	_, signed, err := a.Images.Download(r.Context(), callerOf(r), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, http.StatusOK, request(signed))
 	return nil
 }

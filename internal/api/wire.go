@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"bullion/internal/images"
@@ -56,7 +57,11 @@ func document(i *images.Image) []byte {
 // properties see what they set.
 func status(b *object, i *images.Image) {
 	u := i.Upload
-	if u == nil || i.HasData() {
+	if i.HasData() {
+		return
+	}
+	importStatus(b, i)
+	if u == nil {
 		return
 	}
 	b.text("bullion_upload", u.ID)
@@ -194,7 +199,7 @@ func upload(v *images.UploadView) uploadDocument {
 func request(r images.SignedRequest) requestDocument {
 	d := requestDocument{Method: r.Method, URL: r.URL, Headers: map[string]string{}, ExpiresAt: timestamp(r.Expires)}
 	for name := range r.Header {
-		d.Headers[name] = r.Header.Get(name)
+		d.Headers[name] = strings.Join(r.Header[name], ", ")
 	}
 	return d
 }

@@ -41,6 +41,9 @@ type Options struct {
 
 	MaxSize int64 // bytes of the largest image
 	PutUpTo int64 // bytes up to which an upload is one request
+
+	Inspection string // strict or lenient
+	Boot       string // off, warn or require
 }
 
 // environment names the variable that sets a flag's default.
@@ -51,6 +54,8 @@ var environment = map[string]string{
 	"public-url": "BULLION_PUBLIC_URL",
 	"policy":     "BULLION_POLICY",
 	"log-level":  "BULLION_LOG_LEVEL",
+	"inspection": "BULLION_INSPECTION",
+	"boot":       "BULLION_BOOT",
 }
 
 // Main runs the command line and returns the exit status.
@@ -97,6 +102,8 @@ func command(getenv func(string) string) *cobra.Command {
 	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
 	f.Int64Var(&o.MaxSize, "max-size", images.MaxImageSize, "largest image, in bytes")
 	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
+	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
+	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn logs it, require refuses them")
 	for name, variable := range environment {
 		flag := root.Flag(name)
 		flag.Usage += " [$" + variable + "]"

@@ -22,6 +22,7 @@ import (
 
 	"bullion/infra/local/s3engine"
 	"bullion/internal/api"
+	"bullion/internal/diskimage"
 	"bullion/internal/identity"
 	"bullion/internal/images"
 	"bullion/internal/policy"
@@ -134,6 +135,10 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	if err != nil {
 		return nil, err
 	}
+	inspection, err := inspectionOf(o)
+	if err != nil {
+		return nil, err
+	}
 	key, err := s3Key(filepath.Join(o.Data, "s3-key.json"))
 	if err != nil {
 		return nil, err
@@ -177,7 +182,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
 		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo}.WithDefaults(),
 	}
-	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, NewID: images.NewID, Now: time.Now}
+	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, Inspection: inspection, NewID: images.NewID, Now: time.Now}
 	h.images.Examine = h.validator.Run
 	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
@@ -244,6 +249,17 @@ func loadPolicy(choice string) (images.Policy, error) {
 		return nil, fmt.Errorf("policy %s: %w", choice, err)
 	}
 	return rules, nil
+}
+
+// inspectionOf reads how strict the inspection of uploads is.
+func inspectionOf(o Options) (opts diskimage.Options, err error) {
+	if opts.Mode, err = diskimage.ParseMode(o.Inspection); err != nil {
+		return opts, fmt.Errorf("--inspection: %w", err)
+	}
+	if opts.Boot, err = diskimage.ParseBootRule(o.Boot); err != nil {
+		return opts, fmt.Errorf("--boot: %w", err)
+	}
+	return opts, nil
 }
 
 // origin is the scheme and host of a URL, as browsers send it.

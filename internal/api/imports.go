@@ -1,0 +1,83 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"bullion/internal/images"
+)
+
+// importMethods are what POST …/import takes.
+var importMethods = []string{"glance-direct"}
+
+// importImage has bytes that were staged validated.
+func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
+	var raw json.RawMessage
+	if err := decode(w, r, &raw); err != nil {
+		return err
+	}
+	var body struct {
+		Method struct {
+			Name string `json:"name"`
+		} `json:"method"`
+		Stores []string `json:"stores"`
+	}
+	if err := json.Unmarshal(raw, &body); err != nil {
+		return images.Wrap(images.Invalid, err, `The body must be like {"method": {"name": "glance-direct"}}: %s.`, jsonError(err))
+	}
+	if !slices.Contains(importMethods, body.Method.Name) {
+		return images.Errorf(images.Invalid, "Import method %.80q is not known; use one of %s.", body.Method.Name, strings.Join(importMethods, ", "))
+	}
+	for _, store := range body.Stores {
+		if store != storeID {
+			return images.Errorf(images.Conflict, "There is no store %.80q; the one store is %s.", store, storeID)
+		}
+	}
+	if store := r.Header.Get("X-Image-Meta-Store"); store != "" && store != storeID {
+		return images.Errorf(images.Conflict, "X-Image-Meta-Store: there is no store %.80q; the one store is %s.", store, storeID)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return images.Wrap(images.Invalid, err, "The body is not JSON.")
+	}
+	if compact.Len() > maxImportRequest {
+		return images.Errorf(images.TooLarge, "The body of an import has at most %d bytes.", maxImportRequest)
+	}
+	_, err := a.Images.ImportStaged(r.Context(), callerOf(r), r.PathValue("id"),
+		images.ImportRequest{Method: body.Method.Name, RequestID: RequestID(r.Context()), Body: compact.String()})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// maxImportRequest bounds what is kept of an import call, in bytes: it is part of the record.
+const maxImportRequest = 4 << 10
+
+// importStatus adds what Glance shows of an import that runs or has failed. It ends with the image's being active, as Glance's is empty then.
+func importStatus(b *object, i *images.Image) {
+	m := i.Import
+	if m == nil {
+		return
+	}
+	switch m.State {
+	case images.TaskPending, images.TaskProcessing:
+		b.text("os_glance_import_task", m.TaskID)
+		b.text("os_glance_importing_to_stores", storeID)
+		b.text("os_glance_failed_import", "")
+	case images.TaskFailure:
+		b.text("os_glance_importing_to_stores", "")
+		b.text("os_glance_failed_import", storeID)
+	}
+}
+
+func (a *api) importInfo(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]any{"import-methods": map[string]any{
+		"description": "Import methods available.", "type": "array", "value": importMethods,
+	}})
+	return nil
+}
