@@ -80,7 +80,7 @@ func (a *app) policyTable(p *policy.Policy, visibility string) error {
 		}
 		rows = append(rows, append(row, field{"member_on_others", p.Allows(r.Name, trialCaller([]string{"member"}), other)}, field{"from", r.Source}))
 	}
-	return a.list(rows)
+	return a.list(rows, []string{"rule", "reader", "member", "admin", "member_on_others", "from"}, func(n int) string { return p.Rules()[n].Name }, rows)
 }
 
 const trialProject = "the caller's project"
