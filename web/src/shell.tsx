@@ -19,7 +19,7 @@ import { useStore } from './ui/store';
 import { type Appearance, appearance, compact } from './ui/theme';
 import { spoken } from './upload/notify';
 import { over } from './upload/state';
-import { interrupted, sending, uploads } from './upload/uploads';
+import { interrupted, panel, sending, uploads } from './upload/uploads';
 
 const ImagePage = lazy(() => import('./images/image-page'));
 const CreatePage = lazy(() => import('./create/create-page'));
@@ -35,11 +35,11 @@ const wide = saved('navigation', true);
 export default function Shell({ session, expired }: { session: Session; expired: boolean }) {
   const { path } = useRoute();
   const [open, setOpen] = useState(() => wide.get() && window.innerWidth > 1100);
-  const [drawer, setDrawer] = useState<string | null>(null);
   const messages = useStore(flashes);
   const said = useStore(spoken);
   const page = pageAt(path, session);
-  const count = useUploadCount(() => setDrawer('uploads'));
+  const count = useUploadCount();
+  const shown = useStore(panel);
 
   useEffect(() => {
     document.title = t.title(page.title);
@@ -88,8 +88,8 @@ export default function Shell({ session, expired }: { session: Session; expired:
             ),
           },
         ]}
-        activeDrawerId={drawer}
-        onDrawerChange={({ detail }) => setDrawer(detail.activeDrawerId)}
+        activeDrawerId={shown ? 'uploads' : null}
+        onDrawerChange={({ detail }) => panel.set(detail.activeDrawerId === 'uploads')}
         contentType={page.kind}
         content={
           <Boundary key={path.join('/')}>
@@ -278,15 +278,9 @@ async function leave(): Promise<void> {
   await signOut();
 }
 
-/** How many uploads go on; opens the panel when one begins. */
-function useUploadCount(begun: () => void): number {
+/** How many uploads are not over. */
+function useUploadCount(): number {
   const all = useStore(uploads);
   const left = useStore(interrupted);
-  const going = all.filter((u) => !over(u.state)).length + left.length;
-  const [seen, setSeen] = useState(0);
-  if (going !== seen) {
-    setSeen(going);
-    if (going > seen) queueMicrotask(begun);
-  }
-  return going;
+  return all.filter((u) => !over(u.state)).length + left.length;
 }

@@ -22,7 +22,7 @@ import { useSession } from '../session/context';
 import { flash } from '../ui/flash';
 import { size } from '../ui/format';
 import { href, navigate } from '../ui/router';
-import { begin } from '../upload/uploads';
+import { begin, panel } from '../upload/uploads';
 import { amountProblem, nameProblem, Requirements, TagsField, VisibilityFields } from './fields';
 import { containerFor, type DiskFormat, diskFormats, formatByName, nameByFile } from './format';
 import { importFrom, useImportMethods } from './import';
@@ -133,13 +133,14 @@ export default function CreatePage() {
         made.push(await create(subject));
         if (subject) setFiles((all) => all.filter((f) => f !== subject)); // what is left can be tried again
       }
-      await refresh();
+      void refresh();
       const [only] = made;
       if (made.length === 1 && only) {
         flash({ type: 'success', content: source === 'none' ? t.create.madeEmpty(only.name) : t.create.made(only.name) });
         navigate(href(['images', only.id]));
       } else {
         flash({ type: 'success', content: t.create.madeMany(made.length) });
+        panel.set(true);
         list();
       }
     } catch (error) {

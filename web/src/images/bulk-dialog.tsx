@@ -18,7 +18,7 @@ import { flash } from '../ui/flash';
 import { size } from '../ui/format';
 import { cancel } from '../upload/uploads';
 import { type BulkAction, bulkActions, type Input as Extra, each } from './bulk-actions';
-import { refresh } from './queries';
+import { everything, lists, refresh } from './queries';
 
 type Result = { ok: true } | { ok: false; reason: string };
 
@@ -63,7 +63,7 @@ export default function BulkDialog({
       all.set(image.id, result);
       setResults(new Map(all));
     });
-    await refresh();
+    await refresh(action === 'delete' ? lists : everything); // the page of an image that is gone would ask for it in vain
     const good = [...all.values()].filter((r) => r.ok).length;
     if (good === images.length) {
       flash({ type: 'success', content: only ? texts.didOne(label(only)) : texts.did(good) });

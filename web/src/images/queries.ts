@@ -1,4 +1,4 @@
-import { keepPreviousData, QueryClient, useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, QueryClient, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { api, authorizedFetch, type Image, type Member, type Project, type Schemas, take } from '../api/client';
 import { ApiError, errorFrom } from '../api/errors';
@@ -120,16 +120,18 @@ export function useImage(id: string) {
 }
 
 function useRefreshWhenUploadsLand(): void {
-  const client = useQueryClient();
   const count = useStore(landed);
   useEffect(() => {
-    if (count > 0) void refresh(client);
-  }, [client, count]);
+    if (count > 0) void refresh();
+  }, [count]);
 }
 
-/** Asks again for everything about images. */
-export function refresh(client: QueryClient = queries): Promise<unknown> {
-  return Promise.all(['images', 'image', 'history', 'members', 'usage'].map((key) => client.invalidateQueries({ queryKey: [key] })));
+export const lists = ['images', 'usage'] as const;
+export const everything = [...lists, 'image', 'history', 'members'] as const;
+
+/** Asks again for what the page shows of images. */
+export function refresh(what: readonly string[] = everything): Promise<unknown> {
+  return Promise.all(what.map((key) => queries.invalidateQueries({ queryKey: [key] })));
 }
 
 export function useHistory(id: string, enabled: boolean, version: string) {

@@ -114,7 +114,8 @@ describe('an upload', () => {
       const r = run(state, { is: 'lost', part: 1, failure: 'network', message: 'gone' });
       pauses.push(of(r.commands, 'wait')[0]?.milliseconds ?? 0);
       expect(of(r.commands, 'send')).toEqual([]);
-      const back = run(r.state, { is: 'due', part: 1 });
+      const back = run(r.state, { is: 'due', part: 1 }, { is: 'signed', signed: [sign(1)] });
+      expect(of(back.commands, 'sign'), 'what fails twice is signed again').toHaveLength(i > 1 ? 1 : 0);
       expect(of(back.commands, 'send').map((c) => c.part)).toEqual([1]);
       state = back.state;
     }

@@ -233,14 +233,13 @@ function lost(s: State, part: number, failure: Failure, message: string, now: nu
   const sending = new Map(s.sending);
   sending.delete(part);
   const count = (s.failures.get(part) ?? 0) + 1;
-  const next = { ...s, sending, failures: new Map(s.failures).set(part, count) };
+  // A storage that refuses an old signature may do it without the headers that let a page read the refusal: it then looks like a lost
+  // connection. So what fails twice is signed again, whatever it looked like.
+  const signed = new Map(s.signed);
+  if (failure === 'expired' || count > 1) signed.delete(part);
+  const next = { ...s, sending, signed, failures: new Map(s.failures).set(part, count) };
   if (failure === 'refused' || failure === 'there' || count >= PATIENCE) return fail(next, message);
-  if (failure === 'expired') {
-    const signed = new Map(next.signed);
-    signed.delete(part);
-    if (count === 1) return go({ ...next, signed }, now);
-    return [{ ...next, signed, waiting: new Set(next.waiting).add(part) }, [{ do: 'wait', part, milliseconds: backoff(part, count) }]];
-  }
+  if (failure === 'expired' && count === 1) return go(next, now);
   const [after, commands] = go({ ...next, waiting: new Set(next.waiting).add(part) }, now);
   return [after, [{ do: 'wait', part, milliseconds: backoff(part, count) }, ...commands]];
 }

@@ -23,6 +23,8 @@ export interface Item {
 export const uploads = store<readonly Item[]>([]);
 /** Uploads that an earlier visit began and that wait for their file. */
 export const interrupted = store<readonly Remembered[]>([]);
+/** Whether the panel with the uploads is open. */
+export const panel = store(false);
 /** Counts up whenever an upload changes what the service has, so that lists ask again. */
 export const landed = store(0);
 
@@ -176,6 +178,8 @@ export async function findInterrupted(): Promise<void> {
     }
   }
   interrupted.set(found);
+  // The page of an image offers to go on with its upload by itself.
+  if (found.some((r) => !location.hash.includes(r.image))) panel.set(true);
 }
 
 /** Gives up an upload of an earlier visit. */

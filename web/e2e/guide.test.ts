@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { line } from './browser';
+import { debian } from './files';
+import { Stage } from './stage';
+
+/**
+ * The procedures of Horizon's guide to managing images, as a person does them: upload an image, update an image, make it public, delete images.
+ */
+const stage = Stage.open();
+
+test('Upload an image: a real Debian goes from Queued to Active on screen, without a reload', async () => {
+  await stage.as('member', async ({ page }) => {
+    await page.getByRole('link', { name: 'Create Image' }).first().click();
+    await page.getByLabel('Choose files').setInputFiles(debian());
+    // The page finds the format and the system by itself.
+    await page.getByText(/Found in the file: QCOW2 · Debian 12/).waitFor();
+    await page.getByLabel('Image Name').fill('Debian 12 from the guide');
+    await page.getByLabel('Image Description').fill('For testing the guide');
+
+    await line(page, 30);
+    const seen = new Set<string>();
+    await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+    await page.getByRole('heading', { name: 'Debian 12 from the guide', exact: true }).waitFor();
+    for (let attempt = 0; attempt < 1200 && !seen.has('Active'); attempt++) {
+      const text = (await page.getByText(/^(Queued|Validating|Active)/).allInnerTexts()).join(' | ');
+      for (const word of ['Queued', 'Validating', 'Active']) if (text.includes(word)) seen.add(word);
+      await page.waitForTimeout(50);
+    }
+    assert.ok(seen.has('Queued') && seen.has('Active'), `Queued and then Active were on screen; seen: ${[...seen].join(', ')}`);
+
+    await page.getByRole('link', { name: 'Images', exact: true }).first().click();
+    const row = page.getByRole('row', { name: /Debian 12 from the guide/ });
+    await row.getByText('Active').waitFor();
+    await row.getByText('QCOW2').waitFor();
+    await row.getByText('Debian 12', { exact: true }).waitFor();
+  });
+});
+
+test('Update an image: name, description, minimum disk, tags and protection', async () => {
+  const api = await stage.api('member');
+  const id = await api.active('to be updated');
+  await stage.as('member', async ({ page }) => {
+    await page.getByRole('checkbox', { name: 'Choose to be updated' }).check();
+    await page.getByRole('button', { name: 'Actions' }).click();
+    await page.getByRole('menuitem', { name: 'Edit Image' }).click();
+    await page.getByLabel('Image Name').fill('updated');
+    await page.getByLabel('Image Description').fill('Better than before');
+    await page.getByLabel('Minimum Disk (GiB)').fill('10');
+    await page.getByPlaceholder('Add a tag and press Enter').fill('stable');
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Protected').check();
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByRole('heading', { name: 'updated', exact: true }).waitFor();
+    await page.getByText('Better than before').waitFor();
+  });
+  const image = await api.call('GET', `/v2/images/${id}`);
+  assert.deepEqual(
+    [image['name'], image['description'], image['min_disk'], image['tags'], image['protected']],
+    ['updated', 'Better than before', 10, ['stable'], true],
+  );
+  await api.set(id, '/protected', false);
+});
+
+test('Make an image public with the Public box, and private again', async () => {
+  const api = await stage.api('admin');
+  const id = await api.active('for everyone');
+  await stage.as(
+    'admin',
+    async ({ page }) => {
+      const visibility = async () => (await api.call('GET', `/v2/images/${id}`))['visibility'];
+      await page.getByLabel('Public').check();
+      await page.getByRole('button', { name: 'Save changes' }).click();
+      await page.getByRole('heading', { name: 'for everyone', exact: true }).waitFor();
+      assert.equal(await visibility(), 'public');
+      await page.getByRole('link', { name: 'Edit Image' }).click();
+      await page.getByLabel('Public').uncheck();
+      await page.getByRole('button', { name: 'Save changes' }).click();
+      await page.getByRole('heading', { name: 'for everyone', exact: true }).waitFor();
+      assert.equal(await visibility(), 'private');
+    },
+    { route: `#/images/${id}/edit` },
+  );
+});
+
+test('Delete images: those chosen go for good, after a dialog that names them', async () => {
+  const api = await stage.api('member');
+  const [a, b] = [await api.active('old one'), await api.create('old two')];
+  await stage.as('member', async ({ page }) => {
+    await page.getByRole('checkbox', { name: 'Choose old one' }).check();
+    await page.getByRole('checkbox', { name: 'Choose old two' }).check();
+    await page.getByRole('button', { name: 'Delete Images' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('heading', { name: 'Delete 2 images?', exact: true }).waitFor();
+    await dialog.getByText('This is for good').waitFor();
+    await dialog.getByText('old one').waitFor();
+    await dialog.getByText('old two').waitFor();
+    await dialog.getByRole('button', { name: 'Delete', exact: true }).click();
+    await page.getByText('2 images deleted.').waitFor();
+    await page.getByRole('row', { name: /old one/ }).waitFor({ state: 'detached' });
+  });
+  for (const id of [a, b]) await assert.rejects(api.call('GET', `/v2/images/${id}`), /404/);
+});

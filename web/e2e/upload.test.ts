@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { test } from 'node:test';
+import type { CDPSession, Page } from 'playwright-core';
+import { line } from './browser';
+import { Stage } from './stage';
+
+const stage = Stage.open();
+const MiB = 1 << 20;
+
+async function create(page: Page, file: string | string[], name?: string): Promise<void> {
+  await page.goto(`${page.url().split('#')[0]}#/images/create`);
+  await page.getByLabel('Choose files').setInputFiles(file);
+  await page
+    .getByText(/Found in the file: Raw/)
+    .first()
+    .waitFor();
+  if (name) await page.getByLabel('Image Name').fill(name);
+  await page.getByRole('button', { name: /^Create (\d+ )?Images?$/ }).click();
+}
+
+/** Lets something happen to the n-th part on its way to the storage. */
+async function disturb(
+  page: Page,
+  act: (n: number, session: CDPSession, request: { id: string; url: string }) => Promise<unknown>,
+): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  let count = 0;
+  session.on('Fetch.requestPaused', ({ requestId, request }) => {
+    const n = request.method === 'PUT' ? ++count : 0;
+    act(n, session, { id: requestId, url: request.url }).catch(() => {}); // the page may have gone
+  });
+  await session.send('Fetch.enable', { patterns: [{ urlPattern: '*partNumber=*' }] });
+}
+
+const card = (page: Page, name: string) => page.getByRole('region', { name: `Upload of ${name}` }).first();
+
+test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen again, and active in the end', async () => {
+  const file = stage.files.raw('large.raw', 1024 * MiB);
+  const api = await stage.api('member');
+  await stage.as('member', async (person) => {
+    const { page } = person;
+    const requests: { method: string; url: string }[] = [];
+    page.on('requestfinished', (r) => {
+      if (r.method() === 'PUT') requests.push({ method: r.method(), url: r.url() });
+    });
+    await line(page, 60);
+    await create(page, file, 'large');
+    const upload = card(page, 'large');
+    await upload.getByRole('button', { name: 'Pause the upload' }).click();
+    await upload.getByText('Paused. What has arrived is kept.').waitFor();
+    await page.waitForTimeout(500);
+    const before = requests.length;
+    await page.waitForTimeout(700);
+    assert.equal(requests.length, before, 'no part is sent while the upload is paused');
+
+    await upload.getByRole('button', { name: 'Resume the upload' }).click();
+    await upload.getByText(/(MB|kB)\/s|Starting/).waitFor();
+    while (requests.length < before + 6) await page.waitForTimeout(50);
+
+    const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
+    page.once('dialog', (d) => d.accept()); // the browser asks whether to leave
+    await page.reload();
+    const { bullion_upload: uploadID } = await api.call<{ bullion_upload: string }>('GET', `/v2/images/${id}`);
+    const { have } = await api.call<{ have: unknown[] }>('GET', `/v2/images/${id}/uploads/${uploadID}`);
+    assert.ok(have.length >= 6, `S3 keeps what had arrived: ${have.length} parts`);
+
+    await page.getByText(/An upload of this image is open/).waitFor();
+    const chooser = page.getByLabel('Choose the file to go on with the upload of large').first();
+    await chooser.setInputFiles(stage.files.raw('other.raw', 1024 * MiB));
+    await page
+      .getByText(/This is not the file that the upload was begun with \(large.raw\)/)
+      .first()
+      .waitFor();
+
+    const sent = requests.length;
+    await line(page, 0);
+    await chooser.setInputFiles(file);
+    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 120_000 });
+    const parts = 1024 / 16;
+    assert.ok(
+      requests.length - sent <= parts - have.length,
+      `after the reload only what was missing was sent: ${requests.length - sent} of ${parts} parts, ${have.length} were there`,
+    );
+    const image = await api.call('GET', `/v2/images/${id}`);
+    assert.deepEqual([image['status'], image['size']], ['active', statSync(file).size]);
+    assert.match(String(image['os_hash_value']), /^[0-9a-f]{128}$/);
+  });
+});
+
+test('several files at once become a queue, and each becomes an image', async () => {
+  const files = [1, 2, 3].map((n) => stage.files.raw(`queue-${n}.raw`, 8 * MiB));
+  await stage.as('member', async ({ page }) => {
+    await create(page, files);
+    await page.getByText('3 images are created').waitFor();
+    for (const n of [1, 2, 3])
+      await page
+        .getByRole('row', { name: new RegExp(`queue-${n}`) })
+        .getByText('Active')
+        .waitFor({ timeout: 60_000 });
+  });
+});
+
+test('cancelling deletes what had arrived, and the image waits for another file', async () => {
+  const file = stage.files.raw('cancel.raw', 400 * MiB);
+  const api = await stage.api('member');
+  await stage.as('member', async ({ page }) => {
+    await line(page, 40);
+    await create(page, file, 'cancelled');
+    await card(page, 'cancelled').getByRole('button', { name: 'Cancel the upload' }).click();
+    await page.getByText('Cancelled, what had arrived is deleted').first().waitFor();
+    const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
+    await page.getByRole('button', { name: 'Take the upload of cancelled off the list' }).first().click();
+    await page.getByText('Give it a file').waitFor();
+    const image = await api.call('GET', `/v2/images/${id}`);
+    assert.deepEqual([image['status'], image['bullion_upload_state']], ['queued', 'aborted']);
+    await line(page, 0);
+    await page.getByLabel('Choose file').setInputFiles(stage.files.raw('second.raw', 8 * MiB));
+    await page.getByRole('button', { name: 'Upload', exact: true }).click();
+    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+  });
+});
+
+test('without a network it waits, and goes on by itself', async () => {
+  const file = stage.files.raw('offline.raw', 320 * MiB);
+  await stage.as('member', async (person) => {
+    const { page, context } = person;
+    person.expected.push(/ERR_INTERNET_DISCONNECTED/, /net::ERR_FAILED/);
+    await line(page, 40);
+    await create(page, file, 'offline');
+    await card(page, 'offline')
+      .getByText(/[kM]B\/s|Starting/)
+      .waitFor();
+    await context.setOffline(true);
+    await card(page, 'offline').getByText('There is no network.').waitFor();
+    await context.setOffline(false);
+    await line(page, 0);
+    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+  });
+});
+
+test('parts that fail are sent again, and URLs that expired are signed again', async () => {
+  const file = stage.files.raw('rough.raw', 200 * MiB);
+  await stage.as('member', async (person) => {
+    const { page } = person;
+    person.expected.push(/ERR_CONNECTION_RESET/, /403 \(Forbidden\)/, /503/, /CORS policy/, /net::ERR_FAILED/);
+    let signings = 0;
+    page.on('request', (r) => {
+      if (r.url().endsWith('/parts')) signings++;
+    });
+    await disturb(page, (n, session, { id, url }) => {
+      if (n === 2) return session.send('Fetch.failRequest', { requestId: id, errorReason: 'ConnectionReset' });
+      if (n === 5) return session.send('Fetch.fulfillRequest', { requestId: id, responseCode: 503 });
+      // An altered signature is refused by the storage as an expired one is.
+      const last = url.at(-1) === '0' ? '1' : '0';
+      return session.send(
+        'Fetch.continueRequest',
+        n === 7 ? { requestId: id, url: url.replace(/(X-Amz-Signature=)[0-9a-f]/, `$1${last}`) } : { requestId: id },
+      );
+    });
+    await create(page, file, 'rough');
+    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    assert.ok(signings > 0, 'the part with the refused signature was signed again');
+  });
+});
+
+test('a second tab does not send what the first is sending', async () => {
+  const file = stage.files.raw('twice.raw', 320 * MiB);
+  await stage.as('member', async ({ page, context }) => {
+    await line(page, 40);
+    await create(page, file, 'twice');
+    await card(page, 'twice')
+      .getByText(/[kM]B\/s|Starting/)
+      .waitFor();
+    const second = await context.newPage();
+    await second.goto(page.url());
+    await second.getByRole('heading', { name: 'twice', exact: true }).waitFor(); // the session came along
+    await second.getByLabel('Choose the file to go on with the upload of twice').first().setInputFiles(file);
+    await second.getByText('The image is being uploaded in another tab of this browser.').first().waitFor();
+    await line(page, 0);
+    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    await second.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 }); // without a reload
+  });
+});
