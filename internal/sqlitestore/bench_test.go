@@ -83,10 +83,15 @@ func crowd(b *testing.B, n int) *crowdStore {
 }
 
 func BenchmarkCreate(b *testing.B) {
-	for _, callers := range []int{1, 16} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			s := openNew(b)
-			defer s.Close()
+	for _, test := range []struct {
+		name    string
+		callers int
+		options []Option
+	}{
+		{"callers=1", 1, nil}, {"callers=16", 16, nil}, {"relaxed/callers=1", 1, []Option{Relaxed()}}, {"relaxed/callers=16", 16, []Option{Relaxed()}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			s := closeAtEnd(b, openNew(b, test.options...))
 			g := storetest.Generator{Rand: rand.New(rand.NewPCG(1, 2))}
 			records := make([]*images.Image, b.N)
 			for n := range records {
@@ -94,7 +99,7 @@ func BenchmarkCreate(b *testing.B) {
 			}
 			done := processor(b)
 			b.ResetTimer()
-			if err := storetest.Seed(b.Context(), s, callers, records); err != nil {
+			if err := storetest.Seed(b.Context(), s, test.callers, records); err != nil {
 				b.Fatal(err)
 			}
 			done()
@@ -104,8 +109,7 @@ func BenchmarkCreate(b *testing.B) {
 }
 
 func BenchmarkChange(b *testing.B) {
-	s := openNew(b)
-	defer s.Close()
+	s := closeAtEnd(b, openNew(b))
 	i := storetest.Generator{Rand: rand.New(rand.NewPCG(1, 2))}.Plain("alpha", 0)
 	if err := s.Apply(b.Context(), images.Write{Is: i}); err != nil {
 		b.Fatal(err)

@@ -23,6 +23,7 @@ type Store struct {
 	readers chan *conn
 	count   int // of readers
 	limits  limits
+	sync    string // PRAGMA synchronous of the writer
 
 	closing  chan struct{}
 	closed   chan struct{} // the writer has ended
@@ -38,17 +39,21 @@ type Option func(*Store)
 // Readers is how many calls can read at once, 4 when not given. Each has a connection of about 4 MiB.
 func Readers(n int) Option { return func(s *Store) { s.count = n } }
 
+// Relaxed lets a write return before it is on the disk: it survives kill -9, but a power cut can take the last seconds, and never the
+// database. It is for disks that are slow to flush.
+func Relaxed() Option { return func(s *Store) { s.sync = "NORMAL" } }
+
 // Settings of the connections. Caches are small: the operating system has the file in its own.
 const (
 	busyTimeout = 10_000 // milliseconds that a call waits for another process
 	commonSetup = `PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; `
-	writerSetup = `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; `
+	writerSetup = `PRAGMA journal_mode = WAL; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; `
 	readerSetup = `PRAGMA query_only = ON; PRAGMA cache_size = -2048; `
 )
 
 // Open opens the file, makes it when it is not there, and brings its schema up to date. The folder must exist.
 func Open(ctx context.Context, path string, options ...Option) (*Store, error) {
-	s := &Store{path: path, count: 4, limits: defaultLimits, writes: make(chan *write), closing: make(chan struct{}), closed: make(chan struct{})}
+	s := &Store{path: path, count: 4, limits: defaultLimits, sync: "FULL", writes: make(chan *write), closing: make(chan struct{}), closed: make(chan struct{})}
 	for _, o := range options {
 		o(s)
 	}
@@ -58,7 +63,7 @@ func Open(ctx context.Context, path string, options ...Option) (*Store, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	writer, err := s.connect(ctx, commonSetup+writerSetup)
+	writer, err := s.connect(ctx, commonSetup+writerSetup+"PRAGMA synchronous = "+s.sync)
 	if err != nil {
 		return nil, err
 	}
