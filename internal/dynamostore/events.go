@@ -43,7 +43,6 @@ func (s *Store) readEvents(ctx context.Context, pk, lo, hi string, limit int) ([
 				return nil, fmt.Errorf("dynamostore: event %s of %s cannot be read: %w", item(it).text(attrSK), pk, err)
 			}
 			events = append(events, *e)
-			lo = item(it).text(attrSK) + first
 		}
 		if len(out.LastEvaluatedKey) == 0 {
 			break

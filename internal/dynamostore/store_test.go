@@ -17,8 +17,8 @@ func open(t *testing.T, endpoint string) *Store {
 
 func TestStore(t *testing.T) {
 	sizes := map[string]storetest.Options{
-		"Dynoxide":  {Records: 2000, Queries: 300, Writers: 8},
-		"MiniStack": {Records: 300, Queries: 60, Writers: 8},
+		"Dynoxide":  {Records: 1000, Queries: 100, Writers: 8},
+		"MiniStack": {Records: 150, Queries: 25, Writers: 8},
 	}
 	for name, engine := range dynamotest.Engines() {
 		t.Run(name, func(t *testing.T) {
