@@ -229,7 +229,7 @@ func (u fileUser) user() User {
 }
 
 func (p fileProject) project() Project {
-	return Project{ID: p.ID, Name: p.Name, Description: p.Description, Disabled: p.Disabled}
+	return Project(p)
 }
 
 // Authenticate implements Directory.

@@ -86,11 +86,11 @@ func (s *Service) quota(projectID string) *Usage {
 	return s.Limits.Quota(projectID)
 }
 
-// Unchanged is returned by an edit that finds nothing to do.
-var Unchanged = errors.New("unchanged")
+// ErrUnchanged is returned by an edit that finds nothing to do.
+var ErrUnchanged = errors.New("unchanged")
 
 // Change reads a record, lets edit change a copy and writes it if nobody else did meanwhile, else it begins again. It is the one
-// way in which records change. When edit returns Unchanged nothing is written and the record is returned as it is. actor is the
+// way in which records change. When edit returns ErrUnchanged nothing is written and the record is returned as it is. actor is the
 // user, "" for the service itself. quota gives the limit of the owner; nil does not bound.
 func Change(ctx context.Context, store Store, id, actor string, quota func(string) *Usage, edit func(*Image) error) (*Image, error) {
 	for try := 0; ; try++ {
@@ -99,7 +99,7 @@ func Change(ctx context.Context, store Store, id, actor string, quota func(strin
 			return nil, err
 		}
 		is := was.Clone()
-		if err := edit(is); errors.Is(err, Unchanged) {
+		if err := edit(is); errors.Is(err, ErrUnchanged) {
 			return was, nil
 		} else if err != nil {
 			return nil, err

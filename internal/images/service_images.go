@@ -109,7 +109,7 @@ func (s *Service) Patch(ctx context.Context, c Caller, id string, ifVersion int6
 			return err
 		}
 		if len(ops) == 0 {
-			return Unchanged
+			return ErrUnchanged
 		}
 		i.UpdatedAt = s.now()
 		return nil
@@ -211,7 +211,7 @@ func (s *Service) action(ctx context.Context, c Caller, id, rule string, to Stat
 	_, err := s.change(ctx, id, c.UserID, func(i *Image) error {
 		switch i.Status {
 		case to:
-			return Unchanged
+			return ErrUnchanged
 		case StatusActive, StatusDeactivated:
 			return i.move(to, s.now())
 		}
@@ -227,7 +227,7 @@ func (s *Service) AddTag(ctx context.Context, c Caller, id, tag string) error {
 	}
 	return s.editTags(ctx, c, id, func(i *Image) error {
 		if slices.Contains(i.Tags, tag) {
-			return Unchanged
+			return ErrUnchanged
 		}
 		i.Tags = append(i.Tags, tag)
 		return i.checkSize()

@@ -112,7 +112,7 @@ func (s *Service) ensureMultipart(ctx context.Context, i *Image) (*Image, error)
 	}
 	after, err := s.changeUpload(ctx, i.ID, u.ID, "", func(i *Image) error {
 		if i.Upload.S3Upload != "" {
-			return Unchanged
+			return ErrUnchanged
 		}
 		i.Upload.S3Upload = s3Upload
 		return nil
@@ -331,12 +331,12 @@ func (s *Service) Receive(ctx context.Context, b Blob) (*Image, error) {
 		switch u.State {
 		case UploadOpen:
 		case UploadReceived, UploadAccepted:
-			return Unchanged
+			return ErrUnchanged
 		default:
 			return Errorf(NotFound, "Upload %s of image %s is %s.", uploadID, imageID, u.State)
 		}
 		if u.Mode == ModeStream {
-			return Unchanged // the host that carries the stream goes on by itself
+			return ErrUnchanged // the host that carries the stream goes on by itself
 		}
 		now := s.now()
 		u.State, u.UpdatedAt, u.Object = UploadReceived, now, &b
@@ -364,7 +364,7 @@ func (s *Service) endUpload(ctx context.Context, i *Image, actor string, outcome
 	uploadID := i.Upload.ID
 	i, err := s.change(ctx, i.ID, actor, func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != uploadID || !i.Upload.Live() {
-			return Unchanged
+			return ErrUnchanged
 		}
 		return i.endUpload(outcome, s.now())
 	})
@@ -401,7 +401,7 @@ func (s *Service) FinishUpload(ctx context.Context, i *Image) error {
 	}
 	_, err := s.change(ctx, i.ID, "", func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != uploadID || i.Upload.State != UploadEnding {
-			return Unchanged
+			return ErrUnchanged
 		}
 		i.Upload.State, i.Upload.Outcome, i.Upload.UpdatedAt = i.Upload.Outcome, "", s.now()
 		return nil

@@ -90,7 +90,6 @@ var (
 	begin     = is(http.MethodPost, "uploads")
 	complete  = is(http.MethodPost, "uploadId")
 	abort     = is(http.MethodDelete, "uploadId")
-	headOf    = is(http.MethodHead, "")
 )
 
 // Answers of S3 as it documents them.
