@@ -3,9 +3,11 @@
 DATA     ?= data
 GOFLAGS  += -trimpath
 LDFLAGS  := -s -w
+ARCH     ?= arm64
+FUNCTIONS := images uploads identity validate scrub
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench build deps clean FORCE
+.PHONY: help run test check bench build functions deploy sam-local deps clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,24 @@ bin/bullion: FORCE
 web/dist: $(shell find web/src web/build web/public web/index.html web/package.json internal/api/openapi.yaml -type f 2>/dev/null) $(wildcard internal/diskimage/*.go)
 	cd web && npm ci --no-audit --no-fund --silent && npm run -s build
 	@touch web/dist
+
+functions: $(FUNCTIONS:%=build/functions/%) ## build the functions for AWS into build/functions; ARCH=amd64 for x86_64
+
+build/functions/%: FORCE
+	@mkdir -p $@
+	$(call function,$*,$@)
+
+# What sam build calls, with the folder for the result in ARTIFACTS_DIR. The same artefacts as make functions.
+build-%Function: FORCE
+	$(call function,$(shell echo $* | tr A-Z a-z),$(ARTIFACTS_DIR))
+
+function = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '$(LDFLAGS)' -o $(2)/bootstrap ./functions/$(1)
+
+deploy: web/dist ## build and deploy to AWS: functions, tables, bucket, users, dashboard; STACK and REGION choose where
+	infra/deploy
+
+sam-local: ## answer as on AWS on this machine: sam local start-api over DynamoDB and S3 engines (docs/operations.md)
+	infra/sam-local
 
 deps: ## install the Debian packages that the tests need (as root), or say which
 	@.ci/deps
