@@ -19,13 +19,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"bullion/internal/identity/keystone"
 	"bullion/internal/images"
+	"bullion/internal/policy"
 )
 
 // Options are the operator's choices.
@@ -38,6 +40,10 @@ type Options struct {
 	Origins   []string
 	LogLevel  string
 	Sync      bool
+
+	Proxies   []string // networks of proxies in front, whose X-Forwarded-For is believed
+	Providers string   // path of a JSON list of OpenID Connect providers; "" for none
+	Keystone  keystone.Config
 
 	MaxSize int64 // bytes of the largest image
 	PutUpTo int64 // bytes up to which an upload is one request
@@ -100,6 +106,9 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringSliceVar(&o.Origins, "origin", nil, "origins beside our own whose pages may upload, as https://horizon.example.org")
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
 	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
+	f.StringSliceVar(&o.Proxies, "trusted-proxy", nil, "network of a proxy in front, as 192.0.2.0/24; its X-Forwarded-For says who signs in")
+	f.StringVar(&o.Providers, "providers", "", "file with a JSON list of OpenID Connect providers whose users may come in")
+	f.StringVar(&o.Keystone.URL, "keystone", "", "let the Keystone at this URL vouch for callers instead of users of our own; who asks it is in $BULLION_KEYSTONE_USERNAME, _PASSWORD and _PROJECT, or _APPLICATION_CREDENTIAL_ID and _SECRET")
 	f.Int64Var(&o.MaxSize, "max-size", images.MaxImageSize, "largest image, in bytes")
 	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
@@ -114,18 +123,26 @@ func command(getenv func(string) string) *cobra.Command {
 			}
 		}
 	}
+	o.Keystone.Username, o.Keystone.Password = getenv("BULLION_KEYSTONE_USERNAME"), getenv("BULLION_KEYSTONE_PASSWORD")
+	o.Keystone.Project = getenv("BULLION_KEYSTONE_PROJECT")
+	o.Keystone.AppCredentialID, o.Keystone.AppCredentialSecret = getenv("BULLION_KEYSTONE_APPLICATION_CREDENTIAL_ID"), getenv("BULLION_KEYSTONE_APPLICATION_CREDENTIAL_SECRET")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		// The S3 server changes the working directory, so every path is made absolute before it starts.
 		var err error
 		if o.Data, err = filepath.Abs(o.Data); err != nil {
 			return err
 		}
-		if _, statErr := os.Stat(o.Policy); statErr == nil && o.Policy != "" {
+		if o.Providers != "" {
+			if o.Providers, err = filepath.Abs(o.Providers); err != nil {
+				return err
+			}
+		}
+		if o.Policy != "" && !slices.Contains(policy.Presets, o.Policy) {
 			o.Policy, err = filepath.Abs(o.Policy)
 		}
 		return err
 	}
-	root.AddCommand(userCommand(&o), projectCommand(&o))
+	root.AddCommand(userCommand(&o), projectCommand(&o), keyCommand(&o), backupCommand(&o))
 	return root
 }
 

@@ -12,8 +12,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +26,7 @@ import (
 	"bullion/internal/api"
 	"bullion/internal/diskimage"
 	"bullion/internal/identity"
+	"bullion/internal/identity/keystone"
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -32,6 +35,9 @@ import (
 	"bullion/internal/validation"
 	"bullion/web"
 )
+
+// memoryLimit is when the garbage of signing in (argon2 takes 12 MiB a time) is collected at the latest, in bytes.
+const memoryLimit = 100 << 20
 
 const (
 	bucket = "images"
@@ -61,6 +67,9 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 		o.PublicURL = "http://" + o.Listen
 	}
 	o.PublicURL = strings.TrimRight(o.PublicURL, "/")
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	listener, err := listen(o.Listen)
 	if err != nil {
 		return err
@@ -174,10 +183,6 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	if err != nil {
 		return nil, err
 	}
-	keystone, err := h.openIdentity(ctx)
-	if err != nil {
-		return nil, err
-	}
 	h.images = &images.Service{
 		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
 		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo}.WithDefaults(),
@@ -188,11 +193,13 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
 
 	mux := http.NewServeMux()
-	mux.Handle("/v3", keystone.Handler())
-	mux.Handle("/v3/", keystone.Handler())
+	auth, authURL, err := h.mountIdentity(ctx, mux)
+	if err != nil {
+		return nil, err
+	}
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.engine.Endpoint()})))
 	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Auth: keystone.Verifier(), Log: log, AuthURL: o.PublicURL + "/v3", Ready: blobs.Check,
+		Images: h.images, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check,
 	}))
 	h.handler = mux
 	return h, nil
@@ -218,10 +225,46 @@ func (h *host) openIdentity(ctx context.Context) (*identity.Service, error) {
 			return nil, err
 		}
 	}
-	return identity.NewService(identity.Config{
+	c := identity.Config{
 		Directory: h.users, Keys: keys, Revocations: h.users, Credentials: h.users,
 		PublicURL: h.PublicURL, Log: h.log,
-	})
+	}
+	var proxies []netip.Prefix
+	for _, text := range h.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxy %q is not a network such as 192.0.2.0/24", text)
+		}
+		proxies = append(proxies, p)
+	}
+	if len(proxies) > 0 {
+		c.ClientAddress = identity.ForwardedAddress(proxies)
+	}
+	if h.Providers != "" {
+		text, err := os.ReadFile(h.Providers)
+		if err != nil {
+			return nil, fmt.Errorf("read the OpenID Connect providers: %w", err)
+		}
+		if err := json.Unmarshal(text, &c.Providers); err != nil {
+			return nil, fmt.Errorf("%s is not a JSON list of providers: %w", h.Providers, err)
+		}
+	}
+	return identity.NewService(c)
+}
+
+// mountIdentity serves Keystone's API and returns who checks tokens: our own service, or a Keystone elsewhere.
+func (h *host) mountIdentity(ctx context.Context, mux *http.ServeMux) (_ api.Authenticator, authURL string, err error) {
+	if h.Keystone.URL != "" {
+		v, err := keystone.New(h.Keystone)
+		return v, h.Keystone.URL, err
+	}
+	service, err := h.openIdentity(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	mux.Handle("/v3", service.Handler())
+	mux.Handle("/v3/", service.Handler())
+	return service.Verifier(), h.PublicURL + "/v3", nil
 }
 
 // writeClouds leaves a clouds.yaml for OpenStack's tools, with one cloud for each of the first users.
