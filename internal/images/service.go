@@ -17,6 +17,9 @@ type Service struct {
 
 	// Examine validates a received upload to its end; known are its digests when the host has them. It is package validation's.
 	Examine func(ctx context.Context, imageID, uploadID string, known *Digests) error
+	// CheckSource says as a sentence why an import may not fetch from an address, as far as its text tells. It is package fetch's; nil when there are no
+	// imports from addresses.
+	CheckSource func(uri string) error
 	// Wake tells the host that a record is due now; nil leaves it to the next round of scrub.
 	Wake func(ctx context.Context, i *Image)
 
@@ -131,7 +134,9 @@ func eventOf(was, is *Image, actor string) *Event {
 		}
 		e.From = was.Status
 	}
-	if is.Status == StatusQueued && is.Upload != nil {
+	if was != nil && was.Import.running() && is.Import != nil && is.Import.State == TaskFailure {
+		e.Reason = is.Import.Message
+	} else if is.Status == StatusQueued && is.Upload != nil {
 		switch is.Upload.Shown() {
 		case UploadRejected:
 			e.Reason = is.Upload.Rejection.Message

@@ -150,7 +150,9 @@ func (r *reservingReader) reserve(now time.Time) error {
 
 // ImportRequest is a call of POST …/import.
 type ImportRequest struct {
-	Method    string // glance-direct
+	Method    string // glance-direct or web-download
+	URI       string // of web-download
+	Checksum  string // of web-download: that of the file at the URI, as sha256:HEX; "" when not given
 	RequestID string
 	Body      string // as it came, for the task
 }

@@ -111,7 +111,7 @@ func (s *Service) Reject(ctx context.Context, imageID, uploadID, holder string, 
 
 // endImport says how a running import ended.
 func (i *Image) endImport(state TaskState, message string, now time.Time) {
-	if m := i.Import; m != nil && (m.State == TaskPending || m.State == TaskProcessing) {
+	if m := i.Import; m.running() {
 		m.State, m.Message, m.UpdatedAt, m.Holder = state, message, now, ""
 	}
 }
