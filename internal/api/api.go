@@ -8,8 +8,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"bullion/internal/images"
+	"bullion/internal/metadefs"
 )
 
 // Authenticator turns a token into its holder. The error's kind is images.Unauthenticated when the token is not valid now.
@@ -20,8 +22,10 @@ type Authenticator interface {
 // Config is what the API needs.
 type Config struct {
 	Images *images.Service
-	Auth   Authenticator
-	Log    *slog.Logger
+	// Metadefs are the definitions of metadata; nil offers the catalogue alone.
+	Metadefs *metadefs.Service
+	Auth     Authenticator
+	Log      *slog.Logger
 	// AuthURL is named in the answer to a request without a valid token: where tokens come from.
 	AuthURL string
 	// MaxFile bounds the body of PUT …/file and …/stage in bytes, where the way to this handler does not carry more; 0 does not bound it.
@@ -38,7 +42,10 @@ type api struct {
 // New makes the handler.
 func New(c Config) http.Handler {
 	a := &api{Config: c, mux: http.NewServeMux()}
-	for _, r := range a.routes() {
+	if a.Metadefs == nil {
+		a.Metadefs = &metadefs.Service{Policy: c.Images.Policy, Now: time.Now}
+	}
+	for _, r := range append(a.routes(), a.metadefRoutes()...) {
 		h := a.errors(r.handle)
 		if !r.open {
 			h = a.errors(a.authenticated(r.handle))
@@ -57,7 +64,7 @@ type route struct {
 	open    bool // needs no token
 }
 
-// routes is the whole API.
+// routes is the whole API but for the definitions of metadata.
 func (a *api) routes() []route {
 	return []route{
 		{pattern: "GET /{$}", handle: a.versionChoices, open: true},

@@ -28,6 +28,7 @@ import (
 	"bullion/internal/identity"
 	"bullion/internal/identity/keystone"
 	"bullion/internal/images"
+	"bullion/internal/metadefs"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
 	"bullion/internal/scrub"
@@ -185,7 +186,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	h.images = &images.Service{
 		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
-		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo}.WithDefaults(),
+		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: func(string) *images.Usage { return &o.Quota }}.WithDefaults(),
 	}
 	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, Inspection: inspection, NewID: images.NewID, Now: time.Now}
 	h.images.Examine = h.validator.Run
@@ -199,7 +200,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.engine.Endpoint()})))
 	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check,
+		Images: h.images, Metadefs: &metadefs.Service{Store: h.store, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check,
 	}))
 	h.handler = mux
 	return h, nil

@@ -1,0 +1,87 @@
+"""A bulliond with temporary data on free ports, with projects and users for the clients."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+# name: (project, roles). Tempest wants accounts in different projects, and one of them to administer.
+USERS = {
+    "first": ("first", ["member"]),
+    "second": ("second", ["member"]),
+    "third": ("third", ["member"]),
+    "fourth": ("fourth", ["member"]),
+    "watcher": ("first", ["reader"]),
+    "root": ("operators", ["admin"]),
+}
+PASSWORD = "correct horse battery"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Bulliond:
+    """A running bulliond: url is that of its API."""
+
+    def __init__(self, *flags):
+        self.binary = ROOT / "bin" / "bulliond"
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-"))
+        self.data = self.dir / "data"
+        self.data.mkdir(mode=0o700)
+        self.log = open(self.dir / "bulliond.log", "wb")
+        self.port, s3 = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        for project in sorted({p for p, _ in USERS.values()}):
+            self._manage("project", "add", project)
+        for name, (project, roles) in USERS.items():
+            self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
+        self.process = subprocess.Popen(
+            [self.binary, "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--s3-listen", f"127.0.0.1:{s3}", *flags],
+            stdout=self.log, stderr=subprocess.STDOUT)
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(self.url + "/healthcheck", timeout=5).read()
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise SystemExit("bulliond did not start:\n" + (self.dir / "bulliond.log").read_text())
+
+    def _manage(self, *args, stdin=""):
+        subprocess.run([self.binary, "--data", self.data, *args], input=stdin, text=True, check=True, capture_output=True)
+
+    def environment(self, user):
+        """What OpenStack's clients read to sign in as the user."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("OS_")},
+            "HOME": str(self.dir),
+            "OS_AUTH_URL": self.url + "/v3",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": PASSWORD,
+            "OS_PROJECT_NAME": USERS[user][0],
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+            "OS_IDENTITY_API_VERSION": "3",
+            "OS_IMAGE_API_VERSION": "2",
+        }
+
+    def project_id(self, name):
+        return next(p["id"] for p in json.loads((self.data / "users.json").read_text())["projects"] if p["name"] == name)
+
+    def stop(self, keep=False):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+        if not keep:
+            shutil.rmtree(self.dir)
