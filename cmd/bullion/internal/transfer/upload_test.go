@@ -39,7 +39,7 @@ func TestUploadsArriveWhole(t *testing.T) {
 		{name: "in one request", part: size, signed: 1},
 		{name: "when the opening signed nothing", part: part},
 		{name: "in more parts than one call signs", part: 4 * kib, signed: 16, check: func(t *testing.T, v *vault) {
-			if got, want := v.signed[200], 1; got != want {
+			if got, want := v.signings(200), 1; got != want {
 				t.Errorf("part 200 was signed %d times, want %d", got, want)
 			}
 		}},
@@ -73,7 +73,7 @@ func TestUploadsArriveWhole(t *testing.T) {
 				v.revoked[fmt.Sprintf("%d.1", n)] = true
 			}
 		}, check: func(t *testing.T, v *vault) {
-			if got, want := v.signed[3], 2; got != want {
+			if got, want := v.signings(3), 2; got != want {
 				t.Errorf("part 3 was signed %d times, want %d", got, want)
 			}
 		}},
@@ -90,7 +90,7 @@ func TestUploadsArriveWhole(t *testing.T) {
 				return cut(w)
 			})
 		}, check: func(t *testing.T, v *vault) {
-			if got, want := v.attempts[1], 2; got != want {
+			if got, want := v.tried(1), 2; got != want {
 				t.Errorf("the request was sent %d times, want %d: the second finds the object there", got, want)
 			}
 		}},
@@ -118,10 +118,10 @@ func TestUploadsArriveWhole(t *testing.T) {
 				return false
 			}
 		}, check: func(t *testing.T, v *vault) {
-			if got, want := v.attempts[2], 2; got != want {
+			if got, want := v.tried(2), 2; got != want {
 				t.Errorf("part 2 was sent %d times, want %d", got, want)
 			}
-			if got, want := v.attempts[3], 1; got != want {
+			if got, want := v.tried(3), 1; got != want {
 				t.Errorf("part 3 was sent %d times, want %d", got, want)
 			}
 		}},
@@ -208,10 +208,10 @@ func TestUploadsThatCannotSucceedEndAtOnce(t *testing.T) {
 			if err == nil || !contains(err.Error(), test.says) {
 				t.Errorf("error %v, want one that says %q", err, test.says)
 			}
-			if got, want := v.attempts[2], test.attempts; got != want {
+			if got, want := v.tried(2), test.attempts; got != want {
 				t.Errorf("part 2 was sent %d times, want %d", got, want)
 			}
-			if got, want := v.state, "open"; got != want {
+			if got, want := v.opened(0).State, "open"; got != want {
 				t.Errorf("the upload is %s, want %s: it can be resumed", got, want)
 			}
 		})
@@ -284,10 +284,10 @@ func TestAFileThatChangesEndsItsUpload(t *testing.T) {
 				if !ok || changed.What != test.what || !changed.Aborted {
 					t.Fatalf("error %#v, want that the file %s, and that the upload was aborted", err, test.what)
 				}
-				if got, want := v.state, "aborted"; got != want {
+				if got, want := v.opened(0).State, "aborted"; got != want {
 					t.Errorf("the upload is %s, want %s: nothing is left behind", got, want)
 				}
-				if v.completes != 0 {
+				if v.completed() != 0 {
 					t.Error("the upload was completed")
 				}
 			})
@@ -395,7 +395,7 @@ func TestPatienceEnds(t *testing.T) {
 	if got, want := gaveUp.Error(), v.s3.Listener.Addr().String()+" does not answer: connection refused."; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	if got, want := v.state, "open"; got != want {
+	if got, want := v.opened(0).State, "open"; got != want {
 		t.Errorf("the upload is %s, want %s", got, want)
 	}
 }

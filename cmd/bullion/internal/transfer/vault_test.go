@@ -229,6 +229,26 @@ func (v *vault) bytes() []byte {
 	return all
 }
 
+// tried is how often part n was sent, signings how often it was signed, completed how often the upload was completed. Workers that were called off
+// may still be at it, so all are read under the lock.
+func (v *vault) tried(n int) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.attempts[n]
+}
+
+func (v *vault) signings(n int) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.signed[n]
+}
+
+func (v *vault) completed() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.completes
+}
+
 func (v *vault) attempted() []int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
