@@ -4,6 +4,7 @@ DATA     ?= data
 GOFLAGS  += -trimpath
 LDFLAGS  := -s -w
 ARCH     ?= arm64
+OUT      ?= build/functions
 FUNCTIONS := images uploads identity validate scrub
 
 .DEFAULT_GOAL := help
@@ -42,9 +43,9 @@ web/dist: $(shell find web/src web/build web/public web/index.html web/package.j
 	cd web && npm ci --no-audit --no-fund --silent && npm run -s build
 	@touch web/dist
 
-functions: $(FUNCTIONS:%=build/functions/%) ## build the functions for AWS into build/functions; ARCH=amd64 for x86_64
+functions: $(FUNCTIONS:%=$(OUT)/%) ## build the functions for AWS into build/functions; ARCH=amd64 for x86_64
 
-build/functions/%: FORCE
+$(OUT)/%: FORCE
 	@mkdir -p $@
 	$(call function,$*,$@)
 

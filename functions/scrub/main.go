@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"bullion/internal/cloud"
-	"bullion/internal/scrub"
 )
 
 func main() {
@@ -17,9 +16,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := c.Scrubber()
-	lambda.Start(func(ctx context.Context) (report scrub.Report, err error) {
-		report, _, err = s.Due(ctx)
-		return report, err
-	})
+	lambda.Start(c.Rounds())
 }

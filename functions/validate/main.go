@@ -3,14 +3,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"bullion/internal/cloud"
-	"bullion/internal/event"
 )
 
 func main() {
@@ -18,8 +16,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v := c.Validator()
-	lambda.Start(func(ctx context.Context, payload json.RawMessage) error {
-		return event.HandleArrivals(ctx, payload, v.Arrived)
-	})
+	lambda.Start(c.Arrivals())
 }

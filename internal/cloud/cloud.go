@@ -11,7 +11,7 @@
 //	BULLION_BOOT             warn (default), require or off
 //	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
 //	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then
-//	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT   the same for the others
+//	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT, BULLION_LAMBDA_ENDPOINT   the same for the others
 //
 // and what package identity/onaws reads.
 package cloud

@@ -25,7 +25,8 @@ func Main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	lambda.Start(event.Gateway(api.New(api.Config{
-		Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: c.Getenv("BULLION_PUBLIC_URL") + "/v3",
-	})))
+	url := c.Getenv("BULLION_PUBLIC_URL")
+	lambda.Start(event.Gateway(event.At(url, api.New(api.Config{
+		Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: url + "/v3",
+	}))))
 }

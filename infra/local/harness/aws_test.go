@@ -1,0 +1,244 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"bullion/infra/local/s3engine"
+	"bullion/internal/dynamostore"
+	"bullion/internal/dynamostore/dynamotest"
+	"bullion/internal/identity"
+	"bullion/internal/identity/dynamo"
+	"bullion/internal/identity/mototest"
+)
+
+// built has the functions, and bullion, as they would be deployed but for this machine's processor. Absolute: the S3 engine changes the directory.
+var (
+	built string
+	root  string
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if root, err = filepath.Abs("../../.."); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if built, err = os.MkdirTemp("", "bullion-functions-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(built)
+		for _, command := range [][]string{
+			{"make", "--silent", "functions", "ARCH=" + runtime.GOARCH, "OUT=" + built},
+			{"go", "build", "-o", built + "/bullion", "./cmd/bullion"},
+		} {
+			build := exec.Command(command[0], command[1:]...)
+			build.Dir = root
+			if out, err := build.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "%v: %v\n%s", command, err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
+}
+
+const region = "eu-central-1" // in which mototest is
+
+// cloud is the deployed service.
+type cloud struct {
+	t         *testing.T
+	URL       string
+	Template  *Template
+	Functions map[string]*Lambda
+	calls     *recorder
+	dir       string
+
+	mu      sync.Mutex
+	deliver func(invoke func() error) // what becomes of an event of the bucket; nil: it is handled at once
+	pending sync.WaitGroup
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deploy brings up everything that template.yaml describes.
+func deploy(t *testing.T) *cloud {
+	t.Helper()
+	ctx := t.Context()
+	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{seen: map[string]map[string]bool{}}, dir: t.TempDir()}
+
+	moto := mototest.Start(t)
+	pools := cognitoidentityprovider.NewFromConfig(moto)
+	pool, err := pools.CreateUserPool(ctx, &cognitoidentityprovider.CreateUserPoolInput{PoolName: aws.String("bullion")})
+	ok(t, err)
+	app, err := pools.CreateUserPoolClient(ctx, &cognitoidentityprovider.CreateUserPoolClientInput{UserPoolId: pool.UserPool.Id, ClientName: aws.String("identity"),
+		ExplicitAuthFlows: []types.ExplicitAuthFlowsType{types.ExplicitAuthFlowsTypeAllowAdminUserPasswordAuth}})
+	ok(t, err)
+	for user, group := range map[string]string{"bob": "default:member", "eve": "other:member"} {
+		_, err = pools.CreateGroup(ctx, &cognitoidentityprovider.CreateGroupInput{UserPoolId: pool.UserPool.Id, GroupName: &group})
+		ok(t, err)
+		_, err = pools.AdminCreateUser(ctx, &cognitoidentityprovider.AdminCreateUserInput{UserPoolId: pool.UserPool.Id, Username: &user, MessageAction: types.MessageActionTypeSuppress})
+		ok(t, err)
+		_, err = pools.AdminSetUserPassword(ctx, &cognitoidentityprovider.AdminSetUserPasswordInput{UserPoolId: pool.UserPool.Id, Username: &user, Password: aws.String(password), Permanent: true})
+		ok(t, err)
+		_, err = pools.AdminAddUserToGroup(ctx, &cognitoidentityprovider.AdminAddUserToGroupInput{UserPoolId: pool.UserPool.Id, Username: &user, GroupName: &group})
+		ok(t, err)
+	}
+	tables := dynamotest.Dynoxide(t)
+	db := dynamotest.Client(tables)
+	table := dynamotest.Table(t, db, func(name string) *dynamodb.CreateTableInput { return dynamostore.TableInput(name) })
+	identityTable := dynamotest.Table(t, db, func(name string) *dynamodb.CreateTableInput { return dynamo.TableInput(name) })
+
+	engine, err := s3engine.Start(ctx, s3engine.Config{
+		Dir: filepath.Join(c.dir, "s3"), Addr: freeAddress(t), AccessKey: "test", SecretKey: "test-secret", Region: region, Bucket: "images",
+		Log: slog.New(slog.DiscardHandler), Created: c.created,
+	})
+	ok(t, err)
+
+	c.Template, err = ReadTemplate(filepath.Join(root, "template.yaml"), map[string]string{
+		"AWS::StackName": "bullion", "AWS::Region": region, "Distribution.DomainName": "d111111abcdef8.cloudfront.net",
+		"Table": table, "IdentityTable": identityTable, "ImagesBucket": "images", "UserPool": *pool.UserPool.Id, "UserPoolClient": *app.UserPoolClient.ClientId,
+	})
+	ok(t, err)
+	gateway := &Gateway{Routes: c.Template.Routes, Functions: c.Functions}
+	front := httptest.NewServer(gateway)
+	t.Cleanup(front.Close)
+	c.URL = front.URL
+	again := httptest.NewServer(http.HandlerFunc(c.invokeAsynchronously))
+	t.Cleanup(again.Close)
+
+	for name, f := range c.Template.Functions {
+		proxy := func(to string) string { return c.calls.proxy(t, name, to) }
+		environment := map[string]string{
+			"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret",
+			"BULLION_S3_ENDPOINT": proxy(engine.Endpoint()), "BULLION_DYNAMODB_ENDPOINT": proxy(tables),
+			"BULLION_SSM_ENDPOINT": proxy(*moto.BaseEndpoint), "BULLION_COGNITO_ENDPOINT": proxy(*moto.BaseEndpoint),
+			"BULLION_LAMBDA_ENDPOINT": proxy(again.URL),
+		}
+		var all []string
+		for name, value := range f.Environment {
+			if name == "BULLION_PUBLIC_URL" {
+				value = c.URL
+			}
+			all = append(all, name+"="+value)
+		}
+		for name, value := range environment {
+			all = append(all, name+"="+value)
+		}
+		c.Functions[name] = &Lambda{Name: name, Bootstrap: filepath.Join(built, name, "bootstrap"), Environment: all, Timeout: time.Duration(f.Timeout) * time.Second}
+	}
+	t.Cleanup(func() {
+		c.pending.Wait()
+		for name, f := range c.Functions {
+			if t.Failed() {
+				t.Logf("%s said:\n%s", name, f.Output())
+			}
+			f.Close()
+		}
+	})
+	clouds := identity.CloudsYAML("bob", c.URL, "bob", password, "default")
+	ok(t, os.WriteFile(filepath.Join(c.dir, "clouds.yaml"), []byte(clouds), 0o600))
+	return c
+}
+
+const password = "Correct-horse-7"
+
+// created is what EventBridge makes of S3's news (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
+func (c *cloud) created(_ context.Context, o s3engine.Object) error {
+	payload, err := json.Marshal(map[string]any{
+		"version": "0", "source": "aws.s3", "detail-type": "Object Created", "region": region, "time": o.At.UTC().Format(time.RFC3339),
+		"detail": map[string]any{"version": "0", "bucket": map[string]string{"name": o.Bucket}, "reason": strings.TrimPrefix(o.EventName, "ObjectCreated:"),
+			"object": map[string]any{"key": strings.Clone(o.Key), "size": o.Size, "etag": strings.Trim(o.ETag, `"`)}},
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	deliver := c.deliver
+	c.mu.Unlock()
+	if deliver == nil {
+		deliver = func(invoke func() error) {
+			if err := invoke(); err != nil {
+				c.t.Errorf("an event was not handled: %v", err)
+			}
+		}
+	}
+	c.pending.Go(func() { deliver(func() error { return c.asynchronously("validate", payload) }) })
+	return nil
+}
+
+// asynchronously invokes a function as Lambda does for events: three times at most.
+func (c *cloud) asynchronously(name string, payload []byte) (err error) {
+	for try := range 3 {
+		if _, err = c.Functions[name].Invoke(context.Background(), payload); err == nil {
+			return nil
+		}
+		time.Sleep(time.Duration(try) * 100 * time.Millisecond) // a minute on AWS
+	}
+	return err
+}
+
+// invokeAsynchronously is Lambda's Invoke with the type Event.
+func (c *cloud) invokeAsynchronously(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/2015-03-31/functions/bullion-"), "/invocations")
+	payload, err := io.ReadAll(r.Body)
+	if err != nil || c.Functions[name] == nil || r.Header.Get("X-Amz-Invocation-Type") != "Event" || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
+		http.Error(w, "no such function, or not signed, or not asynchronous", http.StatusForbidden)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+	c.pending.Go(func() {
+		if err := c.asynchronously(name, payload); err != nil {
+			c.t.Errorf("%s, started by itself: %v", name, err)
+		}
+	})
+}
+
+// bullion runs the command line as bob and returns what it wrote.
+func (c *cloud) bullion(args ...string) string {
+	c.t.Helper()
+	cmd := exec.Command(filepath.Join(built, "bullion"), args...)
+	cmd.Dir = c.dir
+	cmd.Env = append(os.Environ(), "OS_CLIENT_CONFIG_FILE="+filepath.Join(c.dir, "clouds.yaml"), "OS_CLOUD=bob", "XDG_STATE_HOME="+filepath.Join(c.dir, "state"))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		c.t.Fatalf("bullion %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,258 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Lambda starts processes of one bootstrap and hands them events, one at a time each. Set the exported fields before the first call.
+type Lambda struct {
+	Name        string
+	Bootstrap   string   // file
+	Environment []string // NAME=value; nothing else of this process's environment reaches it
+	Timeout     time.Duration
+
+	mu      sync.Mutex
+	idle    []*instance
+	all     []*instance
+	started []Start
+	serial  int
+}
+
+// Start is what one cold start took and what the process needed at its most.
+type Start struct {
+	Cold   time.Duration // from the start of the process to the first answer
+	Memory int64         // bytes resident at the most, known when the process has ended
+}
+
+// Error is what a function answered in place of a result.
+type Error struct {
+	Message string `json:"errorMessage"`
+	Type    string `json:"errorType"`
+}
+
+func (e *Error) Error() string { return e.Type + ": " + e.Message }
+
+// Invoke runs the function on an event and returns its answer. The error is *Error when the function failed.
+func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	l.mu.Lock()
+	var p *instance
+	if n := len(l.idle); n > 0 {
+		p, l.idle = l.idle[n-1], l.idle[:n-1]
+	}
+	l.serial++
+	id := fmt.Sprintf("%s-%d", l.Name, l.serial)
+	l.mu.Unlock()
+	began := time.Time{}
+	if p == nil {
+		began = time.Now()
+		var err error
+		if p, err = l.start(); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	answer, err := p.invoke(ctx, invocation{id: id, payload: payload, deadline: deadline})
+	failed := (*Error)(nil)
+	if err != nil && !errors.As(err, &failed) {
+		p.stop() // as Lambda does with a process that took too long or died
+		return nil, fmt.Errorf("%s: %w\n%s", l.Name, err, &p.output)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !began.IsZero() {
+		l.started = append(l.started, Start{Cold: time.Since(began)})
+	}
+	l.idle = append(l.idle, p)
+	return answer, err
+}
+
+// Kill ends every process as a crash does, at any point of what it is doing.
+func (l *Lambda) Kill() {
+	l.mu.Lock()
+	all := l.all
+	l.all, l.idle = nil, nil
+	l.mu.Unlock()
+	for _, p := range all {
+		p.stop()
+	}
+}
+
+// Close ends the processes and says what their starts took.
+func (l *Lambda) Close() []Start {
+	l.mu.Lock()
+	all := l.all
+	l.all, l.idle = nil, nil
+	starts := l.started
+	l.mu.Unlock()
+	for n, p := range all {
+		p.stop()
+		if n < len(starts) {
+			starts[n].Memory = p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10 // Linux counts KiB
+		}
+	}
+	return starts
+}
+
+// Output is what the processes that run wrote to their logs.
+func (l *Lambda) Output() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, p := range l.all {
+		b.WriteString(p.output.String())
+	}
+	return b.String()
+}
+
+type invocation struct {
+	id       string
+	payload  []byte
+	deadline time.Time
+	result   chan result
+}
+
+type result struct {
+	answer []byte
+	err    error
+}
+
+// instance is one process and the Runtime API that it speaks to (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
+type instance struct {
+	cmd    *exec.Cmd
+	server *http.Server
+	next   chan invocation
+	gone   chan struct{}
+	output output
+	once   sync.Once
+
+	mu  sync.Mutex
+	now invocation
+}
+
+func (l *Lambda) start() (*instance, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &instance{next: make(chan invocation), gone: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case i := <-p.next:
+			p.mu.Lock()
+			p.now = i
+			p.mu.Unlock()
+			h := w.Header()
+			h.Set("Lambda-Runtime-Aws-Request-Id", i.id)
+			h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(i.deadline.UnixMilli(), 10))
+			h.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:bullion-"+l.Name)
+			h.Set("Content-Type", "application/json")
+			_, _ = w.Write(i.payload) // a process that is gone is seen by invoke
+		case <-r.Context().Done():
+		}
+	})
+	finish := func(w http.ResponseWriter, r *http.Request, read func([]byte) result) {
+		body, err := io.ReadAll(r.Body)
+		p.mu.Lock()
+		i := p.now
+		p.mu.Unlock()
+		if err != nil || i.id != r.PathValue("id") {
+			http.Error(w, `{"errorType":"InvalidRequestID"}`, http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+		i.result <- read(body)
+	}
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) {
+		finish(w, r, func(b []byte) result { return result{answer: b} })
+	})
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) {
+		finish(w, r, func(b []byte) result {
+			e := &Error{}
+			if err := json.Unmarshal(b, e); err != nil {
+				e.Message = string(b)
+			}
+			return result{err: e}
+		})
+	})
+	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = p.server.Serve(listener) }() // ends with stop
+	p.cmd = exec.Command(l.Bootstrap)
+	p.cmd.Dir = os.TempDir()
+	p.cmd.Env = append([]string{"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=bullion-" + l.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST", "_HANDLER=bootstrap", "LAMBDA_TASK_ROOT=/var/task"}, l.Environment...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		p.server.Close()
+		return nil, fmt.Errorf("start %s: %w; build it with make functions ARCH=amd64 or arm64, as this machine is", l.Bootstrap, err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.gone) }()
+	l.mu.Lock()
+	l.all = append(l.all, p)
+	l.mu.Unlock()
+	return p, nil
+}
+
+var errGone = errors.New("the process ended")
+
+func (p *instance) invoke(ctx context.Context, i invocation) ([]byte, error) {
+	i.result = make(chan result, 1)
+	select {
+	case p.next <- i:
+	case <-p.gone:
+		return nil, errGone
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case r := <-i.result:
+		return r.answer, r.err
+	case <-p.gone:
+		return nil, errGone
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *instance) stop() {
+	p.once.Do(func() {
+		_ = p.cmd.Process.Kill() // it may have ended by itself
+		<-p.gone
+		p.server.Close()
+	})
+}
+
+// output collects what a process writes.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}

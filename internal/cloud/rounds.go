@@ -1,0 +1,36 @@
+package cloud
+
+import (
+	"context"
+	"time"
+
+	"bullion/internal/scrub"
+)
+
+// Round is what the schedule sends to the scrub function. Nothing set is the usual round.
+type Round struct {
+	// Adopt looks at the whole bucket for objects whose event was lost; without it only what is due is done.
+	Adopt bool `json:"adopt"`
+}
+
+// Rounds is the handler of the scrub function. It goes on while there is something due and a minute left to do it in.
+func (c *Cloud) Rounds() func(context.Context, Round) (scrub.Report, error) {
+	s := c.Scrubber()
+	return func(ctx context.Context, round Round) (scrub.Report, error) {
+		if round.Adopt {
+			return s.Adopt(ctx)
+		}
+		var sum scrub.Report
+		for {
+			r, more, err := s.Due(ctx)
+			sum.Deleted += r.Deleted
+			sum.Ended += r.Ended
+			sum.Expired += r.Expired
+			sum.Validated += r.Validated
+			sum.Failed = r.Failed // the same ones again
+			if deadline, ok := ctx.Deadline(); err != nil || !more || ok && time.Until(deadline) < time.Minute {
+				return sum, err
+			}
+		}
+	}
+}
