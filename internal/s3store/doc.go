@@ -6,8 +6,9 @@
 //	images/{image id}/{upload id}   the bytes of one upload, written once and never changed
 //
 // An object that the service writes itself (Put) carries the metadata bullion-put, a random value by which Put knows its own object again
-// when an answer was lost. A multipart upload carries bullion-part-size, in bytes, when all its parts but the last have that size: the
-// embedded engine then writes each part at its place and has nothing to copy at the end. S3 copies both to the object and ignores them.
+// when an answer was lost. A multipart upload carries bullion-part-size: the bytes of every part but the last, or, of a stream that did not say how
+// long it is, of its first 2,000 parts. The embedded engine writes parts of that size where they belong and has nothing to copy at the end;
+// S3 ignores it.
 //
 // # Nothing is replaced
 //
@@ -18,7 +19,8 @@
 // follows a redirect would have to send it. A key can be written again after Delete, as long as a URL that was signed before lives; it is
 // never read again, because the record of a deleted image or upload does not come back.
 //
-// To have AWS refuse writes that lack the condition, deny s3:PutObject on the bucket where s3:if-none-match is absent.
+// To have AWS refuse writes that lack the condition, whoever makes them, deny s3:PutObject where s3:if-none-match is null and
+// s3:ObjectCreationOperation is true; the latter leaves out the parts of a multipart upload, which cannot carry it.
 //
 // # Rights
 //
@@ -40,5 +42,6 @@
 // # Checksums
 //
 // Presigned requests carry none: who sends the bytes may not have read them yet. They are guarded by TLS, the exact length, and the
-// SHA-512 that the service computes of what is stored. What Put sends carries a CRC32 that S3 checks.
+// SHA-512 that the service computes of what is stored. What Put sends carries a CRC32 that S3 checks; where the endpoint is plain HTTP on another
+// machine it is signed as well.
 package s3store

@@ -29,8 +29,8 @@ const (
 	cleanUpWithin = 30 * time.Second
 )
 
-// Put stores what r gives: at once when it is one part at most, else in parts of which a few are in memory. It reads r in the caller's goroutine, so r must return
-// when ctx ends, as the body of an HTTP request does. size is the length or -1; the error is Invalid when r has another.
+// Put stores what r gives: at once when it is one part at most, else in parts of which a few are in memory. It reads r in the caller's goroutine, so
+// r must return when ctx ends, as the body of an HTTP request does. size is the length or -1; the error is Invalid when r has another.
 //
 // When Put fails nothing is left behind, as far as S3 can be reached for another 40 seconds; what is left of a process that dies is for scrub.
 func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (images.Blob, error) {
@@ -44,11 +44,9 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64) (i
 	first, part := plan(size)
 	buf := s.buffer(first)
 	n, err := p.src.fill(ctx, buf)
-	if err != nil || p.src.end {
-		defer s.release(buf)
-	}
 	switch {
 	case err != nil:
+		s.release(buf)
 		return images.Blob{}, err
 	case p.src.end:
 		return p.whole(ctx, buf[:n])
@@ -73,6 +71,7 @@ func (p *put) whole(ctx context.Context, body []byte) (images.Blob, error) {
 	if err != nil {
 		return p.settle(ctx, fault(err, "put", p.key))
 	}
+	p.release(body)
 	return images.Blob{Key: p.key, VersionID: pinned(out.VersionId), ETag: unquote(out.ETag), Size: int64(len(body))}, nil
 }
 
@@ -135,15 +134,16 @@ func (p *put) send(ctx context.Context, upload string, body []byte, size func(n 
 	for n := 1; len(body) > 0; n++ {
 		sent := body
 		requests.Go(func() {
+			defer func() { <-buffers }()
 			part, err := p.sendPart(under, upload, n, sent)
 			if err != nil {
 				fail(err)
+				return
 			}
-			mu.Lock()
-			parts = append(parts, part)
-			mu.Unlock()
 			p.release(sent)
-			<-buffers
+			mu.Lock()
+			defer mu.Unlock()
+			parts = append(parts, part)
 		})
 		if p.src.end {
 			break
@@ -202,6 +202,7 @@ func (s *Store) buffer(size int64) []byte {
 	return make([]byte, size)
 }
 
+// release gives bytes back that nobody reads any more. Those of a request that failed are not given back: its connection may still be sending them.
 func (s *Store) release(b []byte) {
 	if b = b[:cap(b)]; len(b) == bufferSize {
 		s.pool.Put(&b)
