@@ -202,3 +202,22 @@ func TestDataIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestAQuotaNamesTheLimitTheUseAndTheRequest(t *testing.T) {
+	s := newServer(t, "--quota-images", "1", "--quota-bytes", "10000000")
+	s.must("image", "create", "--disk-format", "raw", "--container-format", "bare", "one")
+	for _, c := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{"image", "upload", "one", "--file", sparse(t, 11<<20), "--no-preflight"}, []string{"quota of bytes is 10000000", "11534336 more"}},
+		{[]string{"image", "create", "two"}, []string{"quota of images is 1", "it uses 1"}},
+	} {
+		r := s.run("bullion", c.args...)
+		for _, want := range c.says {
+			if r.status != 1 || !strings.Contains(r.stderr, want) {
+				t.Errorf("bullion %v: status %d, and it does not say %q: %s", c.args, r.status, want, r.stderr)
+			}
+		}
+	}
+}

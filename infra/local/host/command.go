@@ -45,8 +45,9 @@ type Options struct {
 	Providers string   // path of a JSON list of OpenID Connect providers; "" for none
 	Keystone  keystone.Config
 
-	MaxSize int64 // bytes of the largest image
-	PutUpTo int64 // bytes up to which an upload is one request
+	MaxSize int64        // bytes of the largest image
+	PutUpTo int64        // bytes up to which an upload is one request
+	Quota   images.Usage // what each project may use
 
 	Inspection string // strict or lenient
 	Boot       string // off, warn or require
@@ -113,6 +114,10 @@ func command(getenv func(string) string) *cobra.Command {
 	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
 	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn logs it, require refuses them")
+	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that each project may have; -1 for any number")
+	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
+	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")
+	o.Quota.InFlight = images.Unlimited
 	for name, variable := range environment {
 		flag := root.Flag(name)
 		flag.Usage += " [$" + variable + "]"
