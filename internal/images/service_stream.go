@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -25,16 +26,32 @@ func (s *Service) WriteFile(ctx context.Context, c Caller, id string, r io.Reade
 	if s.Examine == nil {
 		return nil // the storage's event starts the examination elsewhere
 	}
-	if err := s.Examine(ctx, id, u.ID, &digests); err != nil {
+	// The storage's event may have begun an examination first. It makes no difference which one ends, so this one waits for the outcome.
+	if err := s.Examine(ctx, id, u.ID, &digests); err != nil && !errors.Is(err, ErrBusy) {
 		return err
 	}
-	if i, err = s.Store.Image(ctx, id); err != nil {
+	if i, err = s.outcome(ctx, id, u.ID); err != nil {
 		return err
 	}
 	if i.Upload != nil && i.Upload.ID == u.ID && i.Upload.Rejection != nil {
 		return Errorf(Invalid, "%s %s", i.Upload.Rejection.Message, i.Upload.Rejection.Hint)
 	}
 	return nil
+}
+
+// outcome is the image once the upload is no longer being examined.
+func (s *Service) outcome(ctx context.Context, id, uploadID string) (*Image, error) {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		i, err := s.Store.Image(ctx, id)
+		if err != nil || i.Upload == nil || i.Upload.ID != uploadID || i.Upload.State != UploadReceived {
+			return i, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
 }
 
 // StageFile takes the bytes of an image as one stream, and keeps them until an import asks for them.
