@@ -26,6 +26,7 @@ func TestStore(t *testing.T) {
 			if !ok {
 				o = sizes["MiniStack"]
 			}
+			t.Parallel()
 			endpoint := engine(t)
 			o.Second = func(t *testing.T, first images.Store) images.Store {
 				return New(dynamotest.Client(endpoint), first.(*Store).table, Options{})
