@@ -2,6 +2,7 @@
 
 DATA     ?= data
 GOFLAGS  += -trimpath
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w
 ARCH     ?= arm64
 OUT      ?= build/functions
@@ -37,7 +38,7 @@ bin/bulliond: web/dist FORCE
 	cd infra/local && CGO_ENABLED=0 go build -tags ui $(GOFLAGS) -ldflags '$(LDFLAGS)' -o ../../bin/bulliond ./cmd/bulliond
 
 bin/bullion: FORCE
-	CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/bullion ./cmd/bullion
+	CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/bullion ./cmd/bullion
 
 web/dist: $(shell find web/src web/build web/public web/index.html web/package.json internal/api/openapi.yaml -type f 2>/dev/null) $(wildcard internal/diskimage/*.go)
 	cd web && npm ci --no-audit --no-fund --silent && npm run -s build

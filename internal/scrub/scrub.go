@@ -20,6 +20,9 @@ type Scrubber struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 
+	// Fetch hands an import that is due to an importer, and does not wait for it; nil when importers look for themselves.
+	Fetch func(ctx context.Context, imageID string)
+
 	// Batch bounds the records of one round; default 100.
 	Batch int
 	// Grace is how old an object without a waiting record must be before it is deleted; default 1 hour.
@@ -33,6 +36,8 @@ type Report struct {
 	Expired   int // uploads given up
 	Validated int // validations run
 	Adopted   int // objects whose event never came
+	Parts     int // multipart uploads ended that no record knew of
+	Fetching  int // imports handed to an importer, or left to one
 	Failed    int // records that will be tried again
 }
 
@@ -55,7 +60,7 @@ func (s *Scrubber) Due(ctx context.Context) (r Report, more bool, err error) {
 			s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("image", i.ID), slog.String("status", string(i.Status)), slog.String("error", err.Error()))
 		}
 	}
-	return r, len(due) == limit && r.Failed < limit, nil
+	return r, len(due) == limit && r.Failed+r.Fetching < limit, nil
 }
 
 func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
@@ -64,6 +69,12 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 	case i.Status == images.StatusPendingDelete:
 		r.Deleted++
 		return s.Images.FinishDelete(ctx, i)
+	case i.Fetching(): // whatever its upload is: the importer goes on with it, or clears it away
+		r.Fetching++
+		if s.Fetch != nil {
+			s.Fetch(ctx, i.ID)
+		}
+		return nil
 	case u == nil:
 		return nil
 	case u.State == images.UploadEnding:
@@ -86,10 +97,6 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 // Adopt looks at every object in the bucket and takes up those whose record does not know of them: the event was lost, or the host died
 // between the object and its event. Objects that nobody waits for are deleted when they are older than the grace time.
 func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
-	grace := s.Grace
-	if grace == 0 {
-		grace = time.Hour
-	}
 	var failed error
 	err = s.Images.Blobs.List(ctx, "images/", "", func(o images.Stored) bool {
 		imageID, _, ok := images.ParseKey(o.Key)
@@ -103,7 +110,7 @@ func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
 			return false
 		case err == nil && i.Blob != nil && i.Blob.Key == o.Key:
 			return true
-		case err == nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > grace:
+		case err == nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > s.grace():
 			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !errors.Is(err, validation.ErrContinue) && !errors.Is(err, images.ErrBusy) {
 				r.Failed++
 				s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("key", o.Key), slog.String("error", err.Error()))

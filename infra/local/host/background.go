@@ -96,6 +96,9 @@ func (h *host) scrub(ctx context.Context) {
 	} else if r.Adopted > 0 {
 		h.log.LogAttrs(ctx, slog.LevelInfo, "took up objects whose event was lost", slog.Int("count", r.Adopted))
 	}
+	if _, err := h.scrubber.Parts(ctx); err != nil {
+		h.warn(ctx, "the open uploads could not be compared with the records", err)
+	}
 	for {
 		for more := true; more && ctx.Err() == nil; {
 			var err error

@@ -25,6 +25,7 @@ import (
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
+	"bullion/internal/scrub"
 	"bullion/internal/sqlitestore"
 	"bullion/internal/validation"
 )
@@ -410,4 +411,32 @@ func BenchmarkHash(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestScrubEndsUploadsThatNoRecordKnows(t *testing.T) {
+	w := newWorld(t)
+	scrubber := &scrub.Scrubber{Images: w.service, Validator: w.v, Log: w.service.Log, Now: func() time.Time { return time.Now().Add(2 * time.Hour) }}
+	known, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := w.service.OpenUpload(t.Context(), alice, known.ID, images.UploadRequest{Size: 100 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{images.BlobKey(known.ID, images.NewID()), images.BlobKey(images.NewID(), images.NewID())} {
+		if _, err := blobs.CreateMultipart(t.Context(), key, 16<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := scrubber.Parts(t.Context()); err != nil || r.Parts < 2 || r.Failed != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	var left []string
+	if err := blobs.ListMultipart(t.Context(), "images/", func(m images.OpenMultipart) bool { left = append(left, m.Key); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if want := open.Upload.Key(known.ID); len(left) != 1 || left[0] != want {
+		t.Errorf("open uploads are %v, want %s alone", left, want)
+	}
 }
