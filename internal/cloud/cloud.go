@@ -10,6 +10,8 @@
 //	BULLION_INSPECTION       strict (default) or lenient
 //	BULLION_BOOT             warn (default), require or off
 //	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
+//	BULLION_IMPORTS          on where the function importer is deployed, else off (default)
+//	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
 //	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then
 //	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT, BULLION_LAMBDA_ENDPOINT   the same for the others
 //
@@ -32,6 +34,7 @@ import (
 
 	"bullion/internal/diskimage"
 	"bullion/internal/dynamostore"
+	"bullion/internal/fetch"
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -48,6 +51,7 @@ type Cloud struct {
 	AWS    aws.Config
 
 	inspection diskimage.Options
+	sources    fetch.Rules // of imports
 }
 
 // Open reads the environment once. It makes no call to AWS, so that a cold start costs nothing that is not used; everything that is missing or wrong
@@ -112,7 +116,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		NewID:  images.NewID,
 		Limits: limits.WithDefaults(),
 	}
-	return c, nil
+	return c, c.openImports()
 }
 
 // Validator examines uploads.

@@ -27,6 +27,7 @@ func (c *Cloud) Rounds() func(context.Context, Round) (scrub.Report, error) {
 			sum.Ended += r.Ended
 			sum.Expired += r.Expired
 			sum.Validated += r.Validated
+			sum.Fetching = r.Fetching
 			sum.Failed = r.Failed // the same ones again
 			if deadline, ok := ctx.Deadline(); err != nil || !more || ok && time.Until(deadline) < time.Minute {
 				return sum, err

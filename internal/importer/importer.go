@@ -19,6 +19,7 @@ import (
 
 	"bullion/internal/fetch"
 	"bullion/internal/images"
+	"bullion/internal/validation"
 )
 
 // Importer fetches. Set the exported fields before the first call.
@@ -84,7 +85,10 @@ func (m *Importer) Run(ctx context.Context, imageID string) error {
 	if m.Images.Examine == nil {
 		return nil
 	}
-	return m.Images.Examine(ctx, imageID, i.Upload.ID, digests)
+	if err := m.Images.Examine(ctx, imageID, i.Upload.ID, digests); err != nil && !errors.Is(err, images.ErrBusy) && !errors.Is(err, validation.ErrContinue) {
+		return err
+	}
+	return nil // another run does, or will
 }
 
 // Due runs, one after the other, imports that are due, and returns when there are none or time is up.

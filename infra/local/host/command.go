@@ -51,6 +51,8 @@ type Options struct {
 
 	Inspection string // strict or lenient
 	Boot       string // off, warn or require
+
+	ImportAllow []string // private hosts and networks from which imports may fetch
 }
 
 // environment names the variable that sets a flag's default.
@@ -114,6 +116,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
 	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn logs it, require refuses them")
+	f.StringSliceVar(&o.ImportAllow, "import-allow", nil, "private hosts and networks from which imports may fetch, as 10.0.0.0/8, 127.0.0.1:8000 or mirror.example.org; the public internet is always allowed, others never")
 	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that each project may have; -1 for any number")
 	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
 	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")

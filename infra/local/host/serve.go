@@ -28,6 +28,7 @@ import (
 	"bullion/internal/identity"
 	"bullion/internal/identity/keystone"
 	"bullion/internal/images"
+	"bullion/internal/importer"
 	"bullion/internal/metadefs"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -56,10 +57,12 @@ type host struct {
 	images    *images.Service
 	validator *validation.Validator
 	scrubber  *scrub.Scrubber
+	importer  *importer.Importer
 	handler   http.Handler
 	arrived   chan struct{} // wakes a worker that takes storage events
 	taking    sync.Mutex    // held while one is taken
 	due       chan struct{} // wakes scrub
+	imports   chan string   // ids of images whose bytes are to be fetched
 }
 
 // Serve runs until ctx ends. What a person should read goes to out, the log elsewhere.
@@ -86,6 +89,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	var background sync.WaitGroup
 	background.Go(func() { h.takeArrivals(work) })
 	background.Go(func() { h.scrub(work) })
+	background.Go(func() { h.takeImports(work) })
 
 	server := &http.Server{
 		Handler:           h.handler,
@@ -192,6 +196,9 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	h.images.Examine = h.validator.Run
 	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
+	if err := h.openImports(); err != nil {
+		return nil, err
+	}
 
 	mux := http.NewServeMux()
 	auth, authURL, err := h.mountIdentity(ctx, mux)
