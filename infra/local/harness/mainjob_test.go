@@ -31,7 +31,6 @@ func (c *cloud) disk(size int) (path string, content []byte) {
 }
 
 func TestTheBuiltFunctionsDoTheWholeJob(t *testing.T) {
-	c := deploy(t)
 	for _, test := range []struct {
 		name string
 		size int
@@ -40,6 +39,7 @@ func TestTheBuiltFunctionsDoTheWholeJob(t *testing.T) {
 		{"a file in parts", 70<<20 + 512},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			c := deploy(t)
 			file, content := c.disk(test.size)
 			id := c.bullion("image", "create", "--quiet", "--disk-format", "raw", "--file", file, "disk")
 			if got := c.bullion("image", "list"); !strings.Contains(got, id) || !strings.Contains(got, "active") {

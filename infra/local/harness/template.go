@@ -35,17 +35,22 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	type environment struct {
+		Variables map[string]yaml.Node `yaml:"Variables"`
+	}
 	var doc struct {
-		Parameters map[string]struct{ Default string }
-		Globals    struct {
+		Parameters map[string]struct {
+			Default string `yaml:"Default"`
+		} `yaml:"Parameters"`
+		Globals struct {
 			Function struct {
-				Environment struct{ Variables map[string]yaml.Node }
-			}
-		}
+				Environment environment `yaml:"Environment"`
+			} `yaml:"Function"`
+		} `yaml:"Globals"`
 		Resources map[string]struct {
-			Type       string
-			Properties yaml.Node
-		}
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -62,9 +67,9 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 		switch resource.Type {
 		case "AWS::Serverless::Function":
 			var p struct {
-				FunctionName yaml.Node
-				Timeout      int
-				Environment  struct{ Variables map[string]yaml.Node }
+				FunctionName yaml.Node   `yaml:"FunctionName"`
+				Timeout      int         `yaml:"Timeout"`
+				Environment  environment `yaml:"Environment"`
 			}
 			if err := resource.Properties.Decode(&p); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", file, id, err)
@@ -88,6 +93,9 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 			}
 		}
 	}
+	if len(t.Functions) == 0 || len(t.Routes) == 0 {
+		return nil, fmt.Errorf("%s has %d functions and %d routes: this is not Bullion's template", file, len(t.Functions), len(t.Routes))
+	}
 	return t, nil
 }
 
@@ -100,7 +108,7 @@ func routes(properties *yaml.Node) ([]Route, error) {
 				Integration struct {
 					URI yaml.Node `yaml:"uri"`
 				} `yaml:"x-amazon-apigateway-integration"`
-			}
+			} `yaml:"paths"`
 		} `yaml:"DefinitionBody"`
 	}
 	if err := properties.Decode(&p); err != nil {
