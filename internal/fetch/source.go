@@ -201,9 +201,6 @@ func (r *reader) Read(p []byte) (int, error) {
 	mends := r.source.Ranges && r.source.Validator != ""
 	r.err = r.source.client.Retry(r.ctx, func() (bool, error) {
 		if r.body == nil {
-			if r.n > 0 && !mends {
-				return false, failed(broken, errors.New("the source has no ranges to go on with"))
-			}
 			if r.n > 0 {
 				// A source that breaks at every byte gets further with each, and would never be given up.
 				if r.mended++; r.mended > mendings+r.n/mendEvery {
@@ -221,10 +218,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		switch {
 		case n > 0 && (err == nil || errors.Is(err, io.EOF)):
 			if errors.Is(err, io.EOF) {
-				r.done = r.complete()
-				if !r.done {
-					r.drop()
-				}
+				r.done = r.complete() // if not, the next call mends or fails
 			}
 			return true, nil
 		case errors.Is(err, io.EOF) && r.complete():
@@ -234,13 +228,17 @@ func (r *reader) Read(p []byte) (int, error) {
 			return false, nil
 		}
 		r.drop()
-		if n > 0 {
+		if n > 0 && mends {
 			return true, nil // the next call mends
 		}
-		if e, ok := errors.AsType[*Error](err); ok {
-			return false, e
+		e, ok := errors.AsType[*Error](err)
+		if !ok {
+			e = &Error{Message: broken, Temporary: true, Cause: fmt.Errorf("after %d bytes: %w", r.n, err)}
 		}
-		return false, BrokeOff(fmt.Errorf("after %d bytes: %w", r.n, err))
+		if r.n > 0 && !mends { // nothing to go on with
+			e = &Error{Message: e.Message, Cause: e}
+		}
+		return false, e
 	})
 	if r.err != nil {
 		return got, r.err
