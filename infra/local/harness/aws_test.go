@@ -110,6 +110,7 @@ func deploy(t *testing.T) *cloud {
 		_, err = pools.AdminAddUserToGroup(ctx, &cognitoidentityprovider.AdminAddUserToGroupInput{UserPoolId: pool.UserPool.Id, Username: &user, GroupName: &group})
 		ok(t, err)
 	}
+	warm(t, *moto.BaseEndpoint)
 	tables := dynamotest.Dynoxide(t)
 	db := dynamotest.Client(tables)
 	table := dynamotest.Table(t, db, func(name string) *dynamodb.CreateTableInput { return dynamostore.TableInput(name) })
@@ -165,6 +166,19 @@ func deploy(t *testing.T) *cloud {
 	clouds := identity.CloudsYAML("bob", c.URL, "bob", password, "default")
 	ok(t, os.WriteFile(filepath.Join(c.dir, "clouds.yaml"), []byte(clouds), 0o600))
 	return c
+}
+
+// warm has moto load its Parameter Store, which takes a busy machine longer than a function may.
+func warm(t *testing.T, endpoint string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(`{"Name":"nothing"}`))
+	ok(t, err)
+	r.Header.Set("X-Amz-Target", "AmazonSSM.GetParameter")
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+region+"/ssm/aws4_request, SignedHeaders=host, Signature=none")
+	res, err := http.DefaultClient.Do(r)
+	ok(t, err)
+	ok(t, res.Body.Close())
 }
 
 const password = "Correct-horse-7"
