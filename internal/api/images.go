@@ -78,7 +78,7 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", baseURL(r)+"/v2/images/"+i.ID)
-	w.Header().Set("OpenStack-image-import-methods", strings.Join(importMethods, ","))
+	w.Header().Set("OpenStack-image-import-methods", strings.Join(a.importMethods(), ","))
 	w.Header().Set("OpenStack-image-store-ids", storeID)
 	writeImage(w, http.StatusCreated, i)
 	return nil

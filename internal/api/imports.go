@@ -10,10 +10,18 @@ import (
 	"bullion/internal/images"
 )
 
-// importMethods are what POST …/import takes.
-var importMethods = []string{"glance-direct"}
+// webDownload is the import from an address.
+const webDownload = "web-download"
 
-// importImage has bytes that were staged validated.
+// importMethods are what POST …/import takes: what is staged, and what is at an address where the service fetches.
+func (a *api) importMethods() []string {
+	if a.Images.CheckSource != nil {
+		return []string{"glance-direct", webDownload}
+	}
+	return []string{"glance-direct"}
+}
+
+// importImage has bytes that were staged validated, or bytes at an address fetched.
 func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	var raw json.RawMessage
 	if err := decode(w, r, &raw); err != nil {
@@ -21,15 +29,17 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	}
 	var body struct {
 		Method struct {
-			Name string `json:"name"`
+			Name     string `json:"name"`
+			URI      string `json:"uri"`
+			Checksum string `json:"checksum"` // our own: of the file at the URI, as sha256:HEX
 		} `json:"method"`
 		Stores []string `json:"stores"`
 	}
 	if err := json.Unmarshal(raw, &body); err != nil {
 		return images.Wrap(images.Invalid, err, `The body must be like {"method": {"name": "glance-direct"}}: %s.`, jsonError(err))
 	}
-	if !slices.Contains(importMethods, body.Method.Name) {
-		return images.Errorf(images.Invalid, "Import method %.80q is not known; use one of %s.", body.Method.Name, strings.Join(importMethods, ", "))
+	if !slices.Contains(a.importMethods(), body.Method.Name) {
+		return images.Errorf(images.Invalid, "Import method %.80q is not known; use one of %s.", body.Method.Name, strings.Join(a.importMethods(), ", "))
 	}
 	for _, store := range body.Stores {
 		if store != storeID {
@@ -46,8 +56,12 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	if compact.Len() > maxImportRequest {
 		return images.Errorf(images.TooLarge, "The body of an import has at most %d bytes.", maxImportRequest)
 	}
-	_, err := a.Images.ImportStaged(r.Context(), callerOf(r), r.PathValue("id"),
-		images.ImportRequest{Method: body.Method.Name, RequestID: RequestID(r.Context()), Body: compact.String()})
+	take := a.Images.ImportStaged
+	if body.Method.Name == webDownload {
+		take = a.Images.StartImport
+	}
+	_, err := take(r.Context(), callerOf(r), r.PathValue("id"), images.ImportRequest{Method: body.Method.Name, URI: body.Method.URI,
+		Checksum: body.Method.Checksum, RequestID: RequestID(r.Context()), Body: compact.String()})
 	if err != nil {
 		return err
 	}
@@ -77,7 +91,7 @@ func importStatus(b *object, i *images.Image) {
 
 func (a *api) importInfo(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"import-methods": map[string]any{
-		"description": "Import methods available.", "type": "array", "value": importMethods,
+		"description": "Import methods available.", "type": "array", "value": a.importMethods(),
 	}})
 	return nil
 }

@@ -1,0 +1,521 @@
+// Package importertest runs package importer against the embedded S3 engine, SQLite and sources that do what the worst of them do: they are slow, reset,
+// lie, change, redirect, and hide what they unpack to.
+package importertest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bullion/infra/local/s3engine"
+	"bullion/internal/fetch"
+	"bullion/internal/images"
+	"bullion/internal/importer"
+	"bullion/internal/policy"
+	"bullion/internal/s3store"
+	"bullion/internal/scrub"
+	"bullion/internal/sqlitestore"
+	"bullion/internal/validation"
+)
+
+var blobs *s3store.Store
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "importertest-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		ctx, stop := context.WithCancel(context.Background())
+		engine, err := s3engine.Start(ctx, s3engine.Config{Dir: filepath.Join(dir, "s3"), Addr: addr, AccessKey: "test", SecretKey: "a secret of tests", Bucket: "images"})
+		if err != nil {
+			panic(err)
+		}
+		defer engine.Wait()
+		defer stop()
+		client, err := s3store.NewClient(s3store.Config{Endpoint: engine.Endpoint(), Region: "us-east-1", AccessKey: "test", SecretKey: "a secret of tests", PathStyle: true})
+		if err != nil {
+			panic(err)
+		}
+		if blobs, err = s3store.New(client, "images", s3store.Options{}); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+var alice = images.Caller{UserID: "alice", ProjectID: "p", Roles: []string{"member", "reader"}}
+
+// world is the service with one source that its importer may reach.
+type world struct {
+	*testing.T
+	service *images.Service
+	m       *importer.Importer
+	source  string // address of a file at the source
+	asked   atomic.Int32
+	at      atomic.Int64 // how far the clock was set forward
+}
+
+// newWorld starts a source; n counts its requests from 0.
+func newWorld(t *testing.T, h func(n int, w http.ResponseWriter, r *http.Request)) *world {
+	t.Helper()
+	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "records.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	w := &world{T: t}
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { h(int(w.asked.Add(1))-1, rw, r) }))
+	t.Cleanup(server.Close)
+	w.source = server.URL + "/disk.raw"
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := fetch.ParseException(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := fetch.Rules{Except: []fetch.Exception{e}}
+	log := slog.New(slog.DiscardHandler)
+	now := func() time.Time { return time.Now().Add(time.Duration(w.at.Load())) }
+	s := &images.Service{Store: store, Blobs: blobs, Policy: policy.Default(), Log: log, Now: now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults()}
+	s.CheckSource = func(uri string) error { _, err := rules.CheckURL(uri); return err }
+	s.Examine = (&validation.Validator{Images: s, Log: log, NewID: images.NewID, Now: now}).Run
+	client := fetch.New(rules, fetch.Options{Pause: time.Millisecond, Tries: 3, Stall: 3 * time.Second})
+	w.service, w.m = s, &importer.Importer{Images: s, Client: client, Log: log, NewID: images.NewID, Now: now, Beat: 20 * time.Millisecond}
+	return w
+}
+
+// started makes an image and asks for its import.
+func (w *world) started(checksum string, properties ...images.PatchOp) string {
+	w.Helper()
+	i, err := w.service.Create(w.Context(), alice, "", append([]images.PatchOp{
+		{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}}, properties...))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.service.StartImport(w.Context(), alice, i.ID, images.ImportRequest{Method: "web-download", URI: w.source, Checksum: checksum, Body: "{}"}); err != nil {
+		w.Fatal(err)
+	}
+	return i.ID
+}
+
+func (w *world) run(id string) {
+	w.Helper()
+	if err := w.m.Run(w.Context(), id); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) image(id string) *images.Image {
+	w.Helper()
+	i, err := w.service.Store.Image(w.Context(), id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return i
+}
+
+func (w *world) isActive(id string, data []byte) {
+	w.Helper()
+	i := w.image(id)
+	m, s := md5.Sum(data), sha512.Sum512(data)
+	if i.Status != images.StatusActive || i.Checksum != hex.EncodeToString(m[:]) || i.HashValue != hex.EncodeToString(s[:]) || *i.Size != int64(len(data)) {
+		w.Fatalf("status %s, import %+v, upload %+v; want active with the hashes of the bytes", i.Status, i.Import, i.Upload)
+	}
+	if i.Import.State != images.TaskSuccess {
+		w.Errorf("the task is %s", i.Import.State)
+	}
+}
+
+// isFailed says whether the image is queued with that sentence, and nothing of it is left.
+func (w *world) isFailed(id, sentence string) {
+	w.Helper()
+	i := w.image(id)
+	if i.Status != images.StatusQueued || i.Import.State != images.TaskFailure || !strings.Contains(i.Import.Message, sentence) {
+		w.Fatalf("status %s, import %+v; want queued and failed with %q", i.Status, i.Import, sentence)
+	}
+	if u, err := w.service.Store.Usage(w.Context(), "p"); err != nil || u.InFlight != 0 || u.Uploads != 0 || u.Bytes != 0 {
+		w.Errorf("the quota is not free: %+v, %v", u, err)
+	}
+	prefix := "images/" + id + "/"
+	err := errors.Join(
+		blobs.List(w.Context(), prefix, "", func(o images.Stored) bool { w.Errorf("object %s is left", o.Key); return true }),
+		blobs.ListMultipart(w.Context(), prefix, func(o images.OpenMultipart) bool { w.Errorf("upload of %s is left", o.Key); return true }))
+	if err != nil {
+		w.Error(err)
+	}
+	events, err := w.service.Store.Events(w.Context(), id, 0, 10)
+	if err != nil || !strings.Contains(events[len(events)-1].Reason, sentence) {
+		w.Errorf("the last event is %+v, %v; want it to say %q", events[len(events)-1], err, sentence)
+	}
+}
+
+// noise is data that is no known format: a raw disk.
+func noise(n int) []byte {
+	data := make([]byte, n)
+	source := rand.NewChaCha8([32]byte{byte(n)})
+	source.Read(data[min(n, 4096):])
+	return data
+}
+
+// file serves data with an ETag, as good sources do.
+func file(w http.ResponseWriter, r *http.Request, data []byte) {
+	w.Header().Set("ETag", `"1"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// cutting ends the connection after so many bytes of the body.
+type cutting struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutting) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p[:min(len(p), c.left)])
+	if c.left -= n; c.left == 0 {
+		c.ResponseWriter.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return n, err
+}
+
+func TestTheEndStateAndTheSentenceOfEverySource(t *testing.T) {
+	data := noise(17 << 20) // two parts
+	small := noise(300 << 10)
+	for _, c := range []struct {
+		name  string
+		want  string // "" for an active image
+		data  []byte
+		serve func(n int, w http.ResponseWriter, r *http.Request)
+	}{
+		{"a good source, in parts", "", data, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, data) }},
+		{"a source without ranges", "", small, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(small) }},
+		{"a source that resets at random", "", data, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n == 1 || n == 2 {
+				w = &cutting{w, 1 + rand.IntN(1<<20)}
+			}
+			file(w, r, data)
+		}},
+		{"a source that always resets", "broke off", data, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n > 0 {
+				w = &cutting{w, 1 << 19}
+			}
+			file(w, r, data)
+		}},
+		{"a source that stops sending", "stopped sending", data, func(n int, w http.ResponseWriter, r *http.Request) {
+			if n > 0 {
+				w.Header().Set("ETag", `"1"`)
+				w.Header().Set("Content-Range", "bytes "+strings.TrimPrefix(r.Header.Get("Range"), "bytes=")+fmt.Sprintf("/%d", len(data)))
+				w.WriteHeader(http.StatusPartialContent)
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+				return
+			}
+			file(w, r, data)
+		}},
+		{"a file that changes between ranges", "changed while it was fetched", data, func(n int, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", fmt.Sprintf(`"%d"`, min(n, 3)/3))
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+		}},
+		{"a length that is a lie", "broke off", small, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(small)+1))
+			w.Write(small)
+		}},
+		{"a total that is a lie", "sent something else", small, func(_ int, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-15/%d", len(data)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(small[:16])
+		}},
+		{"a size above what an image may have", "an image has at most", small, func(_ int, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Range", "bytes 0-15/9000000000000000")
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(small[:16])
+		}},
+		{"redirects in a circle", "redirects too often", nil, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }},
+		{"a redirect to the metadata service", "cannot be reached, or may not be", nil, func(_ int, w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
+		}},
+		{"a file that is not there", "status 404", nil, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }},
+		{"a file that is another format", "qcow2", nil, func(_ int, w http.ResponseWriter, r *http.Request) {
+			file(w, r, append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 1<<20)...))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, c.serve)
+			id := w.started("")
+			w.run(id)
+			if c.want == "" {
+				w.isActive(id, c.data)
+			} else {
+				w.isFailed(id, c.want)
+			}
+		})
+	}
+}
+
+func TestAnAddressThatCannotBeResolvedIsTakenAndFails(t *testing.T) {
+	w := newWorld(t, func(int, http.ResponseWriter, *http.Request) {})
+	w.source = "http://bullion.invalid/disk.raw"
+	id := w.started("")
+	if i := w.image(id); i.Status != images.StatusImporting || i.Import.State != images.TaskPending {
+		t.Fatalf("status %s, import %+v; want importing and pending", i.Status, i.Import)
+	}
+	w.run(id)
+	w.isFailed(id, "cannot be reached, or may not be")
+}
+
+func TestAChecksumDecides(t *testing.T) {
+	data := noise(1 << 20)
+	m, s256, s512 := md5.Sum(data), sha256.Sum256(data), sha512.Sum512(data)
+	for _, c := range []struct{ algo, good, sentence string }{
+		{"md5", hex.EncodeToString(m[:]), "MD5"},
+		{"sha256", hex.EncodeToString(s256[:]), "SHA256"},
+		{"sha512", hex.EncodeToString(s512[:]), "SHA-512"},
+	} {
+		t.Run(c.algo, func(t *testing.T) {
+			w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, data) })
+			id := w.started(c.algo + ":" + strings.ToUpper(c.good))
+			w.run(id)
+			w.isActive(id, data)
+			if err := w.service.Delete(t.Context(), alice, id); err != nil {
+				t.Fatal(err)
+			}
+			id = w.started(c.algo + ":" + strings.Repeat("0", len(c.good)))
+			w.run(id)
+			w.isFailed(id, c.sentence)
+		})
+	}
+}
+
+func pack(t *testing.T, program string, data []byte) []byte {
+	t.Helper()
+	cmd := exec.Command(program, "-c")
+	cmd.Stdin = bytes.NewReader(data)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v; install it with apt-get install gzip bzip2 xz-utils zstd", program, err)
+	}
+	return out
+}
+
+func TestPackedFilesAreStoredUnpacked(t *testing.T) {
+	data := append(noise(1<<20), make([]byte, 1<<20)...)
+	for _, program := range []string{"gzip", "bzip2", "xz", "zstd"} {
+		t.Run(program, func(t *testing.T) {
+			packed := pack(t, program, data)
+			sum := sha256.Sum256(packed)
+			w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, packed) })
+			id := w.started("sha256:" + hex.EncodeToString(sum[:]))
+			w.run(id)
+			w.isActive(id, data)
+		})
+		t.Run(program+" that is cut off", func(t *testing.T) {
+			packed := pack(t, program, data)
+			w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, packed[:len(packed)/2]) })
+			id := w.started("")
+			w.run(id)
+			w.isFailed(id, "cannot be unpacked")
+		})
+	}
+}
+
+func TestABombEndsAtTheLimit(t *testing.T) {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(z, zeros{}, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	z.Close()
+	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, packed.Bytes()) })
+	w.service.Limits.MaxSize = 16 << 20
+	id := w.started("")
+	w.run(id)
+	w.isFailed(id, "an image has at most")
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestAnImportThatIsOutOfTimeGoesOnWithThePartsThatItLacks(t *testing.T) {
+	data := noise(33 << 20) // three parts
+	var sent atomic.Int64
+	var slow atomic.Bool
+	slow.Store(true)
+	w := newWorld(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		if n > 1 && slow.Load() { // the first look and one part
+			<-r.Context().Done()
+			return
+		}
+		file(&tallying{w, &sent}, r, data)
+	})
+	w.m.Parallel = 1
+	id := w.started("")
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+	defer cancel()
+	w.m.Margin = 10 * time.Second
+	if err := w.m.Run(ctx, id); !errors.Is(err, importer.ErrContinue) {
+		t.Fatalf("got %v, want ErrContinue", err)
+	}
+	if i := w.image(id); i.Import.Holder != "" || i.Import.Fetched == 0 || i.Import.Fetched >= int64(len(data)) || i.Import.Total != int64(len(data)) {
+		t.Fatalf("it left %+v; want some of the bytes, and the lease free", i.Import)
+	}
+	slow.Store(false)
+	w.run(id)
+	w.isActive(id, data)
+	if got, most := sent.Load(), int64(len(data))+fetch.HeadSize*2; got > most {
+		t.Errorf("%d bytes were sent for a file of %d: parts were fetched twice", got, len(data))
+	}
+}
+
+type tallying struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (t *tallying) Write(p []byte) (int, error) {
+	n, err := t.ResponseWriter.Write(p)
+	t.n.Add(int64(n))
+	return n, err
+}
+
+func TestAnImporterThatDiesIsFollowedByAnotherAndAtLastGivenUp(t *testing.T) {
+	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, noise(1<<20)) })
+	id := w.started("")
+	var handed []string
+	s := &scrub.Scrubber{Images: w.service, Log: slog.New(slog.DiscardHandler), Now: w.service.Now, Fetch: func(_ context.Context, id string) { handed = append(handed, id) }}
+	for n := range 4 {
+		if _, _, err := s.Due(t.Context()); err != nil || len(handed) != n+1 {
+			t.Fatalf("scrub handed over %d, %v; want %d", len(handed), err, n+1)
+		}
+		// It claims, and is never heard of again.
+		if _, err := w.service.ClaimImport(t.Context(), id, fmt.Sprint("dead", n), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.service.ClaimImport(t.Context(), id, "other", time.Minute); !errors.Is(err, images.ErrBusy) {
+			t.Fatalf("a second claim: %v, want ErrBusy", err)
+		}
+		w.at.Add(int64(2 * time.Minute))
+	}
+	w.run(id)
+	w.isFailed(id, "every attempt ended before its time")
+}
+
+func TestTwentyImportersAtOnceMakeOneImage(t *testing.T) {
+	data := noise(1 << 20)
+	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, data) })
+	id := w.started("")
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := w.m.Run(t.Context(), id); err != nil && !errors.Is(err, images.ErrBusy) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	w.isActive(id, data)
+}
+
+func TestAnImportThatIsNotWantedAnyMoreStops(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(w *world, id string) error
+	}{
+		{"cancelled", func(w *world, id string) error { return w.service.CancelImport(w.Context(), alice, id) }},
+		{"deleted", func(w *world, id string) error { return w.service.Delete(w.Context(), alice, id) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			begun := make(chan struct{}, 100)
+			w := newWorld(t, func(n int, w http.ResponseWriter, r *http.Request) {
+				if n > 0 {
+					begun <- struct{}{}
+					<-r.Context().Done()
+					return
+				}
+				file(w, r, noise(1<<20))
+			})
+			id := w.started("")
+			ended := make(chan error)
+			go func() { ended <- w.m.Run(t.Context(), id) }()
+			<-begun
+			if err := c.end(w, id); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("the importer: %v", err)
+			}
+			if c.name == "cancelled" {
+				w.isFailed(id, "cancelled")
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeImportedIsRefusedAtOnce(t *testing.T) {
+	w := newWorld(t, func(int, http.ResponseWriter, *http.Request) {})
+	i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, err := w.service.Create(t.Context(), alice, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		id   string
+		r    images.ImportRequest
+		kind images.Kind
+	}{
+		{"no address", i.ID, images.ImportRequest{}, images.Invalid},
+		{"loopback", i.ID, images.ImportRequest{URI: "http://127.0.0.1:80/a"}, images.Invalid},
+		{"a file", i.ID, images.ImportRequest{URI: "file:///etc/passwd"}, images.Invalid},
+		{"a checksum of an unknown kind", i.ID, images.ImportRequest{URI: w.source, Checksum: "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709"}, images.Invalid},
+		{"a checksum that is too short", i.ID, images.ImportRequest{URI: w.source, Checksum: "sha256:00"}, images.Invalid},
+		{"no formats", bare.ID, images.ImportRequest{URI: w.source}, images.Conflict},
+	} {
+		if _, err := w.service.StartImport(t.Context(), alice, c.id, c.r); err == nil || images.KindOf(err) != c.kind {
+			t.Errorf("%s: got %v, want kind %d", c.name, err, c.kind)
+		}
+	}
+	mallory := images.Caller{UserID: "mallory", ProjectID: "q", Roles: []string{"member"}}
+	if _, err := w.service.StartImport(t.Context(), mallory, i.ID, images.ImportRequest{URI: w.source}); images.KindOf(err) != images.NotFound || err == nil {
+		t.Errorf("another project: %v, want NotFound", err)
+	}
+}
