@@ -1,4 +1,4 @@
-# Everything here works on a fresh machine with Go, Node, Python, Java with Maven and gcc.
+# Everything here works on a fresh machine with Go, Node, Python, Rust and gcc.
 
 DATA     ?= data
 GOFLAGS  += -trimpath

@@ -15,6 +15,9 @@ import (
 	"bullion/internal/identity/onaws"
 )
 
+// maxFile is the largest body of PUT …/file, in bytes: Lambda takes 6 MB, of which base64 leaves three quarters.
+const maxFile = 4 << 20
+
 // Main serves until Lambda ends the process.
 func Main() {
 	c, err := cloud.Open(context.Background(), os.Getenv)
@@ -27,6 +30,6 @@ func Main() {
 	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
 	lambda.Start(event.Gateway(event.At(url, api.New(api.Config{
-		Images: c.Images, Auth: verifier, Log: c.Log, AuthURL: url + "/v3",
+		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, AuthURL: url + "/v3",
 	}))))
 }
