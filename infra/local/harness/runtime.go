@@ -35,7 +35,7 @@ type Lambda struct {
 // Start is what one cold start took and what the process needed at its most.
 type Start struct {
 	Cold   time.Duration // from the start of the process to the first answer
-	Memory int64         // bytes resident at the most, known when the process has ended
+	Memory int64         // bytes resident at the most, known to Close
 }
 
 // Error is what a function answered in place of a result.
@@ -101,12 +101,28 @@ func (l *Lambda) Close() []Start {
 	starts := l.started
 	l.mu.Unlock()
 	for n, p := range all {
-		p.stop()
 		if n < len(starts) {
-			starts[n].Memory = p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10 // Linux counts KiB
+			starts[n].Memory = p.memory()
 		}
+		p.stop()
 	}
 	return starts
+}
+
+// memory is the most that the process had resident, in bytes. What the system accounts to an ended process would count what its parent had before it
+// became another program.
+func (p *instance) memory() int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0 // it ended by itself
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	rest, _, _ = strings.Cut(rest, "kB")
+	kib, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kib << 10
 }
 
 // Output is what the processes that run wrote to their logs.
