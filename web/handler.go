@@ -22,13 +22,15 @@ func handler(files fs.FS, connectSrc []string) http.Handler {
 	policy := Policy(connectSrc)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		if name := fileName(r); governs(name) {
+			h.Set("Content-Security-Policy", policy)
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("Cross-Origin-Opener-Policy", "same-origin")
+			h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
+			h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "The dashboard is only read.", http.StatusMethodNotAllowed)
@@ -55,11 +57,21 @@ func Policy(connectSrc []string) string {
 	}, "; ")
 }
 
-func serve(w http.ResponseWriter, r *http.Request, files fs.FS) {
-	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
-	if name == "" {
-		name = "index.html"
+func fileName(r *http.Request) string {
+	if name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/"); name != "" {
+		return name
 	}
+	return "index.html"
+}
+
+// governs says whether the headers of a file bind what runs: those of a page and of a worker do, those of what they load do not, and would be a
+// kilobyte with each of dozens of files. A page that is not found has them too.
+func governs(name string) bool {
+	return !strings.HasPrefix(name, "assets/") || strings.Contains(name, ".worker-")
+}
+
+func serve(w http.ResponseWriter, r *http.Request, files fs.FS) {
+	name := fileName(r)
 	if strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".gz") {
 		http.NotFound(w, r) // forms of a file, not files
 		return

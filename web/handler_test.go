@@ -9,15 +9,16 @@ import (
 )
 
 var built = fstest.MapFS{
-	"index.html":           {Data: []byte("<!doctype html>")},
-	"bullion.svg":          {Data: []byte("<svg/>")},
-	"assets/a-1234.js":     {Data: []byte("let a = 1;")},
-	"assets/a-1234.js.br":  {Data: []byte("BR")},
-	"assets/a-1234.js.gz":  {Data: []byte("GZ")},
-	"assets/b-1234.css":    {Data: []byte("a{}")},
-	"assets/c-1234.wasm":   {Data: []byte("\x00asm")},
-	"assets/d-1234.woff2":  {Data: []byte("wOF2")},
-	"assets/b-1234.css.gz": {Data: []byte("GZ")},
+	"index.html":                  {Data: []byte("<!doctype html>")},
+	"bullion.svg":                 {Data: []byte("<svg/>")},
+	"assets/a-1234.js":            {Data: []byte("let a = 1;")},
+	"assets/a-1234.js.br":         {Data: []byte("BR")},
+	"assets/a-1234.js.gz":         {Data: []byte("GZ")},
+	"assets/check.worker-1234.js": {Data: []byte("let w;")},
+	"assets/b-1234.css":           {Data: []byte("a{}")},
+	"assets/c-1234.wasm":          {Data: []byte("\x00asm")},
+	"assets/d-1234.woff2":         {Data: []byte("wOF2")},
+	"assets/b-1234.css.gz":        {Data: []byte("GZ")},
 }
 
 func get(t *testing.T, method, target string, header ...string) *http.Response {
@@ -65,8 +66,8 @@ func TestWhatIsNotAFileIsNotFound(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerCarriesThePolicy(t *testing.T) {
-	for _, path := range []string{"/", "/assets/a-1234.js", "/nothing"} {
+func TestWhatGovernsAPageOrAWorkerCarriesThePolicy(t *testing.T) {
+	for _, path := range []string{"/", "/bullion.svg", "/nothing", "/assets/check.worker-1234.js"} {
 		h := get(t, "GET", path).Header
 		policy := h.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "connect-src 'self' https://s3.example.org", "frame-ancestors 'none'", "base-uri 'none'"} {

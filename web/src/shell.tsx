@@ -1,22 +1,22 @@
 import AppLayoutToolbar from '@cloudscape-design/components/app-layout-toolbar';
 import BreadcrumbGroup, { type BreadcrumbGroupProps } from '@cloudscape-design/components/breadcrumb-group';
-import Flashbar from '@cloudscape-design/components/flashbar';
 import LiveRegion from '@cloudscape-design/components/live-region';
 import SideNavigation, { type SideNavigationProps } from '@cloudscape-design/components/side-navigation';
 import TopNavigation from '@cloudscape-design/components/top-navigation';
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { reason } from './api/errors';
-import { Waiting } from './app';
 import { t } from './i18n';
 import { ImagesPage } from './images/images-page';
 import { SessionContext } from './session/context';
 import { atLeast, roleIn, type Session, signOut, switchProject } from './session/session';
 import { Boundary } from './ui/boundary';
-import { dismiss, flash, flashes } from './ui/flash';
+import { crumb } from './ui/crumb';
+import { flash, flashes } from './ui/flash';
 import { href, navigate, useRoute } from './ui/router';
 import { saved } from './ui/saved';
 import { useStore } from './ui/store';
 import { type Appearance, appearance, compact } from './ui/theme';
+import { Waiting } from './ui/waiting';
 import { spoken } from './upload/notify';
 import { over } from './upload/state';
 import { interrupted, panel, sending, uploads } from './upload/uploads';
@@ -27,6 +27,7 @@ const EditPage = lazy(() => import('./images/edit-page'));
 const AdminPage = lazy(() => import('./admin/admin-page'));
 const ConnectPage = lazy(() => import('./connect/connect-page'));
 const UploadPanel = lazy(() => import('./upload/panel'));
+const Messages = lazy(() => import('./ui/messages'));
 const SignInAgain = lazy(() => import('./session/sign-in-again'));
 
 const wide = saved('navigation', true);
@@ -37,12 +38,13 @@ export default function Shell({ session, expired }: { session: Session; expired:
   const [open, setOpen] = useState(() => wide.get() && window.innerWidth > 1100);
   const messages = useStore(flashes);
   const said = useStore(spoken);
-  const page = pageAt(path, session);
+  const named = useStore(crumb);
+  const page = pageAt(path, session, named.id === path[1] ? named.name : '');
   const count = useUploadCount();
   const shown = useStore(panel);
 
   useEffect(() => {
-    document.title = t.title(page.title);
+    if (page.title) document.title = t.title(page.title);
   }, [page.title]);
 
   return (
@@ -62,10 +64,11 @@ export default function Shell({ session, expired }: { session: Session; expired:
         navigation={<Navigation session={session} path={path} onFollow={() => window.innerWidth <= 688 && setOpen(false)} />}
         breadcrumbs={<Breadcrumbs items={page.breadcrumbs} />}
         notifications={
-          <Flashbar
-            stackItems
-            items={messages.map((m) => ({ ...m, dismissible: true, dismissLabel: t.dismiss, onDismiss: () => dismiss(m.id) }))}
-          />
+          messages.length > 0 && (
+            <Suspense>
+              <Messages messages={messages} />
+            </Suspense>
+          )
         }
         toolsHide
         drawers={[
@@ -108,44 +111,44 @@ export default function Shell({ session, expired }: { session: Session; expired:
 }
 
 interface Page {
-  title: string;
+  title: string; // empty: the page sets it by itself
   kind: 'default' | 'table' | 'form';
   breadcrumbs: BreadcrumbGroupProps.Item[];
   content: ReactNode;
 }
 
 /** The pages of the dashboard. */
-function pageAt(path: string[], session: Session): Page {
+function pageAt(path: string[], session: Session, name: string): Page {
   const [first, second, third] = path;
   const images = { text: t.images.title, href: href(['images']) };
-  const crumb = (text: string) => ({ text, href: href(path) });
+  const here = (text: string) => ({ text, href: href(path) });
   if (first === undefined || (first === 'images' && second === undefined)) {
     return { title: t.images.title, kind: 'table', breadcrumbs: [images], content: <ImagesPage /> };
   }
   if (first === 'images' && second !== undefined && third === undefined) {
     if (second === 'create')
-      return { title: t.create.title, kind: 'form', breadcrumbs: [images, crumb(t.create.title)], content: <CreatePage /> };
+      return { title: t.create.title, kind: 'form', breadcrumbs: [images, here(t.create.title)], content: <CreatePage /> };
     return {
       title: t.image.title,
       kind: 'default',
-      breadcrumbs: [images, crumb(t.image.title)],
+      breadcrumbs: [images, here(name || t.image.title)],
       content: <ImagePage key={second} id={second} />,
     };
   }
   if (first === 'images' && second !== undefined && third === 'edit') {
-    const image = { text: t.image.title, href: href(['images', second]) };
+    const image = { text: name || t.image.title, href: href(['images', second]) };
     return {
       title: t.edit.title,
       kind: 'form',
-      breadcrumbs: [images, image, crumb(t.edit.title)],
+      breadcrumbs: [images, image, here(t.edit.title)],
       content: <EditPage key={second} id={second} />,
     };
   }
   if (first === 'admin' && atLeast(session, 'admin')) {
-    return { title: t.admin.title, kind: 'default', breadcrumbs: [crumb(t.admin.title)], content: <AdminPage tab={second} /> };
+    return { title: t.admin.title, kind: 'default', breadcrumbs: [here(t.admin.title)], content: <AdminPage tab={second} /> };
   }
   if (first === 'connect')
-    return { title: t.connect.title, kind: 'default', breadcrumbs: [crumb(t.connect.title)], content: <ConnectPage /> };
+    return { title: t.connect.title, kind: 'default', breadcrumbs: [here(t.connect.title)], content: <ConnectPage /> };
   return { title: t.lost.title, kind: 'default', breadcrumbs: [images], content: <Lost /> };
 }
 

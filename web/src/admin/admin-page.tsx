@@ -52,7 +52,7 @@ function Projects() {
         ariaLabels={{ tableLabel: t.admin.projects }}
         columnDefinitions={[
           { id: 'name', header: t.admin.project, isRowHeader: true, cell: (p) => p.name },
-          { id: 'description', header: t.fields.description, cell: (p) => p.description || '–' },
+          { id: 'description', header: t.admin.about, cell: (p) => p.description || '–' },
           { id: 'id', header: t.columns.id, cell: (p) => <span className="mono">{p.id}</span> },
           { id: 'images', header: t.images.title, cell: (p) => <ImagesOf project={p.id} name={p.name} /> },
         ]}

@@ -41,7 +41,7 @@ export function Tags({ tags }: { tags: string[] }) {
 
 const cells: Record<keyof typeof t.columns, { width?: number; cell: (image: Image) => ReactNode }> = {
   name: {
-    width: 260,
+    width: 230,
     cell: (image) => (
       <>
         <ImageLink image={image} />
@@ -54,14 +54,14 @@ const cells: Record<keyof typeof t.columns, { width?: number; cell: (image: Imag
       </>
     ),
   },
-  status: { width: 190, cell: (image) => <StatusCell image={image} /> },
-  visibility: { width: 120, cell: (image) => t.visibility[image.visibility] },
+  status: { width: 220, cell: (image) => <StatusCell image={image} /> },
+  visibility: { width: 122, cell: (image) => t.visibility[image.visibility] },
   owner: { width: 150, cell: (image) => image.owner },
-  disk_format: { width: 110, cell: (image) => formatName(image.disk_format) },
-  size: { width: 110, cell: (image) => size(image.size) },
-  os: { width: 150, cell: (image) => system(image) || '–' },
+  disk_format: { width: 115, cell: (image) => formatName(image.disk_format) },
+  size: { width: 100, cell: (image) => size(image.size) },
+  os: { width: 140, cell: (image) => system(image) || '–' },
   architecture: { width: 120, cell: (image) => property(image, 'architecture') || property(image, 'hw_architecture') || '–' },
-  created_at: { width: 140, cell: (image) => <Moment iso={image.created_at} /> },
+  created_at: { width: 130, cell: (image) => <Moment iso={image.created_at} /> },
   updated_at: { width: 140, cell: (image) => <Moment iso={image.updated_at} /> },
   tags: { width: 180, cell: (image) => <Tags tags={image.tags} /> },
   container_format: { width: 120, cell: (image) => image.container_format ?? '–' },

@@ -1,5 +1,5 @@
-import DateInput from '@cloudscape-design/components/date-input';
 import FormField from '@cloudscape-design/components/form-field';
+import Input from '@cloudscape-design/components/input';
 import PropertyFilter, { type PropertyFilterProps } from '@cloudscape-design/components/property-filter';
 import { useMemo } from 'react';
 import type { Image } from '../api/client';
@@ -99,11 +99,7 @@ const moment = (key: 'created_at' | 'updated_at'): PropertyFilterProps.Filtering
     operator,
     form: ({ value, onChange }) => (
       <FormField label={t.filter.day}>
-        <DateInput
-          value={typeof value === 'string' ? value : ''}
-          onChange={({ detail }) => onChange(detail.value)}
-          placeholder="YYYY-MM-DD"
-        />
+        <Input value={typeof value === 'string' ? value : ''} onChange={({ detail }) => onChange(detail.value)} placeholder="2026-01-31" />
       </FormField>
     ),
   })),

@@ -28,6 +28,7 @@ const flags = ['protected', 'os_hidden'];
 const numbers = ['size', 'min_disk', 'min_ram'];
 const times = ['created_at', 'updated_at'];
 const texts = ['name', 'tag', 'owner', 'id', 'checksum', 'os_hash_value'];
+const day = /^\d{4}-\d\d-\d\d$/;
 const operators: Record<string, string> = { '>=': 'gte', '<=': 'lte', '<': 'lt', '>': 'gt' };
 
 export const sortKeys = ['name', 'status', 'container_format', 'disk_format', 'size', 'id', 'created_at', 'updated_at'];
@@ -139,7 +140,9 @@ export function tidy(tokens: readonly Token[]): Token[] {
         (choices as readonly string[]).includes(key) && !Array.isArray(token.value) ? { ...token, value: [token.value] } : token,
       );
   });
-  return [...last.values()].filter((x) => (Array.isArray(x.value) ? x.value.length > 0 : String(x.value ?? '').trim() !== ''));
+  return [...last.values()]
+    .filter((x) => !times.includes(x.propertyKey ?? '') || day.test(String(x.value)))
+    .filter((x) => (Array.isArray(x.value) ? x.value.length > 0 : String(x.value ?? '').trim() !== ''));
 }
 
 /** Sizes are typed in GiB, or with a unit: 500 MiB. */

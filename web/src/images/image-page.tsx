@@ -14,14 +14,15 @@ import Tabs from '@cloudscape-design/components/tabs';
 import { type ReactNode, useEffect, useState } from 'react';
 import type { Image } from '../api/client';
 import { ApiError, reason } from '../api/errors';
-import { Waiting } from '../app';
 import { SourceFiles } from '../create/source';
 import { t } from '../i18n';
 import { useSession } from '../session/context';
+import { crumb } from '../ui/crumb';
 import { flash } from '../ui/flash';
 import { follow } from '../ui/follow';
-import { ago, integer, size, time } from '../ui/format';
+import { ago, integer, shortTime, size, time } from '../ui/format';
 import { href, navigate, useRoute } from '../ui/router';
+import { Waiting } from '../ui/waiting';
 import { Resume, UploadCard } from '../upload/card';
 import { begin } from '../upload/uploads';
 import type { BulkAction } from './bulk-actions';
@@ -42,7 +43,9 @@ export default function ImagePage({ id }: { id: string }) {
   const query = useImage(id);
   const image = query.data;
   useEffect(() => {
-    if (image) document.title = t.title(image.name || id);
+    if (!image) return;
+    document.title = t.title(image.name || id);
+    crumb.set({ id, name: image.name });
   }, [image, id]);
 
   if (query.error && (!image || (query.error instanceof ApiError && query.error.status === 404)))
@@ -275,6 +278,14 @@ function Copy({ text, label }: { text: string; label: string }) {
   );
 }
 
+function Moment({ iso }: { iso: string }) {
+  return (
+    <time dateTime={iso} title={time(iso)}>
+      {shortTime(iso)} <Box variant="small">{ago(iso)}</Box>
+    </time>
+  );
+}
+
 function Facts({ image }: { image: Image }) {
   const owner = useOwnerName();
   const pair = (label: string, value: ReactNode) => ({ label, value });
@@ -296,13 +307,13 @@ function Facts({ image }: { image: Image }) {
             pair(t.columns.architecture, property(image, 'architecture') || '–'),
             pair(t.columns.min_disk, image.min_disk ? t.format.gib(image.min_disk) : t.image.anyAmount),
             pair(t.columns.min_ram, image.min_ram ? t.format.mib(image.min_ram) : t.image.anyAmount),
-            pair(t.columns.created_at, <time dateTime={image.created_at}>{`${time(image.created_at)} (${ago(image.created_at)})`}</time>),
-            pair(t.columns.updated_at, <time dateTime={image.updated_at}>{`${time(image.updated_at)} (${ago(image.updated_at)})`}</time>),
+            pair(t.columns.created_at, <Moment iso={image.created_at} />),
+            pair(t.columns.updated_at, <Moment iso={image.updated_at} />),
             pair(t.image.hidden, image.os_hidden ? t.yes : t.no),
             pair(t.columns.tags, <Tags tags={image.tags} />),
           ]}
         />
-        <ColumnLayout borders="horizontal" columns={1}>
+        <ColumnLayout columns={1}>
           <KeyValuePairs
             columns={2}
             items={[

@@ -4,7 +4,6 @@ import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import type { CollectionPreferencesProps } from '@cloudscape-design/components/collection-preferences';
 import Header from '@cloudscape-design/components/header';
 import Pagination from '@cloudscape-design/components/pagination';
-import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import Tabs from '@cloudscape-design/components/tabs';
@@ -22,12 +21,13 @@ import { useMedia } from '../ui/use-media';
 import { type BulkAction, bulkActions } from './bulk-actions';
 import { imageCan, why } from './can';
 import { columns, firstColumns } from './columns';
+import Filter from './filter';
 import { type Listing, readListing, relist, sortKeys, type Tab, tabs, tidy, writeListing } from './filters';
 import { useOwnerName } from './owners';
-import { answer, download, refresh, useImages } from './queries';
+import { download, refresh, useImages } from './queries';
 
-const Filter = lazy(() => import('./filter'));
 const Preferences = lazy(() => import('./preferences'));
+const Shared = lazy(() => import('./shared'));
 const BulkDialog = lazy(() => import('./bulk-dialog'));
 
 export interface Choice {
@@ -59,9 +59,9 @@ export function ImagesPage() {
   const images = query.data?.images ?? [];
   const selected = images.filter((image) => chosen.includes(image.id));
   const definitions = useMemo(() => {
-    const kept = widths.get();
+    const kept: Record<string, number> = small ? { name: 165, status: 120, size: 90 } : widths.get();
     return columns(owner).map((c) => ({ ...c, width: kept[c.id] ?? c.width }));
-  }, [owner]);
+  }, [owner, small]);
 
   const go = (l: Listing, markers: string[] = []) => {
     setChosen([]);
@@ -92,6 +92,7 @@ export function ImagesPage() {
           if (key && sortKeys.includes(key)) go(relist(listing, { sort: { key, descending: detail.isDescending ?? false } }));
         }}
         onColumnWidthsChange={({ detail }) => {
+          if (small) return;
           const visible = shownColumns(prefs).filter((c) => c.visible);
           widths.set({ ...widths.get(), ...Object.fromEntries(detail.widths.map((w, n) => [visible[n]?.id, w])) });
         }}
@@ -146,44 +147,35 @@ export function ImagesPage() {
               onChange={({ detail }) => go(relist(listing, { tab: detail.activeTabId as Tab }))}
               tabs={tabs.map((id) => ({ id, label: id === 'all' && atLeast(session, 'admin') ? t.tabs.everyProject : t.tabs[id] }))}
               ariaLabel={t.tabs.label}
+              disableContentPaddings
             />
           </SpaceBetween>
         }
         filter={
           <SpaceBetween size="xs">
             {listing.tab === 'shared' && (
-              <SpaceBetween direction="horizontal" size="s">
-                <SegmentedControl
-                  label={t.shared.label}
-                  selectedId={listing.member}
-                  options={(['pending', 'accepted', 'rejected'] as const).map((id) => ({ id, text: t.shared[id] }))}
-                  onChange={({ detail }) => go(relist(listing, { member: detail.selectedId as Listing['member'] }))}
-                />
-                {selected.length > 0 && atLeast(session, 'member') && <Answers images={selected} now={listing.member} />}
-              </SpaceBetween>
+              <Suspense>
+                <Shared now={listing.member} selected={selected} onChange={(member) => go(relist(listing, { member }))} />
+              </Suspense>
             )}
-            <Suspense fallback={<div style={{ minHeight: 34 }} />}>
-              <Filter
-                images={images}
-                tokens={listing.tokens}
-                count={query.isPlaceholderData ? '' : t.images.matches(images.length, query.data?.next !== undefined)}
-                onChange={(tokens) => go(relist(listing, { tokens: tidy(tokens) }))}
-              />
-            </Suspense>
+            <Filter
+              images={images}
+              tokens={listing.tokens}
+              count={query.isPlaceholderData ? '' : t.images.matches(images.length, query.data?.next !== undefined)}
+              onChange={(tokens) => go(relist(listing, { tokens: tidy(tokens) }))}
+            />
           </SpaceBetween>
         }
         pagination={<Pages listing={listing} next={query.data?.next} onChange={go} />}
         preferences={
-          <Suspense fallback={<Button variant="icon" iconName="settings" ariaLabel={t.preferences.title} />}>
-            <Preferences
-              value={prefs}
-              onChange={(next) => {
-                choice.set(next);
-                setPrefs(next);
-                if (next.pageSize !== prefs.pageSize) go(relist(listing, {}));
-              }}
-            />
-          </Suspense>
+          <OnDemand
+            value={prefs}
+            onChange={(next) => {
+              choice.set(next);
+              setPrefs(next);
+              if (next.pageSize !== prefs.pageSize) go(relist(listing, {}));
+            }}
+          />
         }
         empty={
           query.isError ? (
@@ -205,6 +197,20 @@ export function ImagesPage() {
         </Suspense>
       )}
     </>
+  );
+}
+
+/** The button of the preferences. What is behind it, with its drag and drop, is loaded when it is pressed for the first time. */
+function OnDemand(props: { value: Choice; onChange: (next: Choice) => void }) {
+  const [wanted, setWanted] = useState(false);
+  const button = (
+    <Button variant="icon" iconName="settings" ariaLabel={t.preferences.title} loading={wanted} onClick={() => setWanted(true)} />
+  );
+  if (!wanted) return button;
+  return (
+    <Suspense fallback={button}>
+      <Preferences {...props} />
+    </Suspense>
   );
 }
 
@@ -244,33 +250,6 @@ function actionItems(images: Image[], session: ReturnType<typeof useSession>) {
     many('reactivate'),
     many('delete'),
   ];
-}
-
-function Answers({ images, now }: { images: Image[]; now: Listing['member'] }) {
-  const session = useSession();
-  const [working, setWorking] = useState(false);
-  async function say(status: Listing['member']) {
-    setWorking(true);
-    const results = await Promise.allSettled(images.map((image) => answer(image.id, session.project.id, status)));
-    const bad = results.find((r) => r.status === 'rejected');
-    flash(bad ? { type: 'error', content: reason(bad.reason) } : { type: 'success', content: t.shared.said(status, images.length) });
-    setWorking(false);
-    await refresh();
-  }
-  return (
-    <SpaceBetween direction="horizontal" size="xs">
-      {now !== 'accepted' && (
-        <Button loading={working} onClick={() => void say('accepted')}>
-          {t.shared.accept}
-        </Button>
-      )}
-      {now !== 'rejected' && (
-        <Button loading={working} onClick={() => void say('rejected')}>
-          {t.shared.reject}
-        </Button>
-      )}
-    </SpaceBetween>
-  );
 }
 
 /** Pages by marker. The markers of the pages that were visited are kept with the entry of the browser's history. */

@@ -16,7 +16,6 @@ import { NoProject, signIn } from './session';
 export function SignIn() {
   useEffect(() => {
     document.title = t.title(t.signIn.title);
-    void import('../shell'); // while the person types
   }, []);
   return (
     <main className="gate">
