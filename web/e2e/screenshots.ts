@@ -81,7 +81,7 @@ try {
       await page.getByLabel('Image Description').fill('Debian 12 for the cloud, boots with BIOS and UEFI');
       await line(page, 12);
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByRole('region', { name: 'Upload of debian-12-cloud' }).getByText(/left/).first().waitFor();
+      await page.getByRole('article', { name: 'Upload of debian-12-cloud' }).getByText(/left/).first().waitFor();
       shown = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
       await shot('upload');
       await open(page, '#/images');

@@ -33,7 +33,7 @@ async function disturb(
   await session.send('Fetch.enable', { patterns: [{ urlPattern: '*partNumber=*' }] });
 }
 
-const card = (page: Page, name: string) => page.getByRole('region', { name: `Upload of ${name}` }).first();
+const card = (page: Page, name: string) => page.getByRole('article', { name: `Upload of ${name}` }).first();
 
 test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen again, and active in the end', async () => {
   const file = stage.files.raw('large.raw', 1024 * MiB);
@@ -110,7 +110,7 @@ test('cancelling deletes what had arrived, and the image waits for another file'
     await card(page, 'cancelled').getByRole('button', { name: 'Cancel the upload' }).click();
     await page.getByText('Cancelled, what had arrived is deleted').first().waitFor();
     const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
-    await page.getByRole('button', { name: 'Take the upload of cancelled off the list' }).first().click();
+    await page.getByRole('button', { name: 'Dismiss the upload of cancelled' }).first().click();
     await page.getByText('Give it a file').waitFor();
     const image = await api.call('GET', `/v2/images/${id}`);
     assert.deepEqual([image['status'], image['bullion_upload_state']], ['queued', 'aborted']);
@@ -152,11 +152,8 @@ test('parts that fail are sent again, and URLs that expired are signed again', a
       if (n === 2) return session.send('Fetch.failRequest', { requestId: id, errorReason: 'ConnectionReset' });
       if (n === 5) return session.send('Fetch.fulfillRequest', { requestId: id, responseCode: 503 });
       // An altered signature is refused by the storage as an expired one is.
-      const last = url.at(-1) === '0' ? '1' : '0';
-      return session.send(
-        'Fetch.continueRequest',
-        n === 7 ? { requestId: id, url: url.replace(/(X-Amz-Signature=)[0-9a-f]/, `$1${last}`) } : { requestId: id },
-      );
+      const altered = url.replace(/(X-Amz-Signature=)(.)/, (_, name: string, digit: string) => name + (digit === '0' ? '1' : '0'));
+      return session.send('Fetch.continueRequest', n === 7 ? { requestId: id, url: altered } : { requestId: id });
     });
     await create(page, file, 'rough');
     await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });

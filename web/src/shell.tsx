@@ -6,6 +6,7 @@ import TopNavigation from '@cloudscape-design/components/top-navigation';
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { reason } from './api/errors';
 import { t } from './i18n';
+import { imageCan } from './images/can';
 import { ImagesPage } from './images/images-page';
 import { SessionContext } from './session/context';
 import { atLeast, roleIn, type Session, signOut, switchProject } from './session/session';
@@ -49,9 +50,9 @@ export default function Shell({ session, expired }: { session: Session; expired:
 
   return (
     <SessionContext.Provider value={session}>
-      <header id="top">
+      <div id="top">
         <Top session={session} />
-      </header>
+      </div>
       <AppLayoutToolbar
         headerSelector="#top"
         ariaLabels={t.layout}
@@ -174,10 +175,8 @@ function Breadcrumbs({ items }: { items: BreadcrumbGroupProps.Item[] }) {
 }
 
 function Navigation({ session, path, onFollow }: { session: Session; path: string[]; onFollow: () => void }) {
-  const items: SideNavigationProps.Item[] = [
-    { type: 'link', text: t.images.title, href: href(['images']) },
-    { type: 'link', text: t.create.title, href: href(['images', 'create']) },
-  ];
+  const items: SideNavigationProps.Item[] = [{ type: 'link', text: t.images.title, href: href(['images']) }];
+  if (imageCan.create(session).ok) items.push({ type: 'link', text: t.create.title, href: href(['images', 'create']) });
   if (atLeast(session, 'admin')) {
     items.push({ type: 'divider' }, { type: 'link', text: t.admin.title, href: href(['admin']) });
   }
@@ -221,7 +220,7 @@ function Top({ session }: { session: Session }) {
 
   return (
     <TopNavigation
-      identity={{ href: '#/images', title: 'Bullion', logo: { src: './bullion.svg', alt: '' } }}
+      identity={{ href: '#/images', title: 'Bullion', logo: { src: './bullion.svg', alt: t.logo } }}
       i18nStrings={t.topNavigation}
       utilities={[
         {

@@ -18,6 +18,7 @@ const only = (what: string) => (now: string) => `The image is ${now.toLowerCase(
 
 export const en = {
   title: (page: string) => `${page} · Bullion`,
+  logo: 'Bullion logo',
   yes: 'Yes',
   no: 'No',
   add: 'Add',
@@ -532,8 +533,9 @@ export const en = {
     resume: 'Resume',
     resumeOf: (name: string) => `Resume the upload of ${name}`,
     again: 'Try again',
+    againOf: (name: string) => `Try again to upload ${name}`,
     cancelOf: (name: string) => `Cancel the upload of ${name}`,
-    dismissOf: (name: string) => `Take the upload of ${name} off the list`,
+    dismissOf: (name: string) => `Dismiss the upload of ${name}`,
     interrupted: (file: string, size: string) =>
       `Its upload was interrupted. Choose the file ${file} (${size}) again and it goes on where it stopped.`,
     choose: 'Choose the file to go on',

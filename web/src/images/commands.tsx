@@ -37,7 +37,9 @@ export function Command({ title, text }: { title: ReactNode; text: string }) {
   return (
     <div>
       <SpaceBetween direction="horizontal" size="xs" alignItems="center">
-        <Box variant="h4">{title}</Box>
+        <Box variant="h3" fontSize="heading-xs">
+          {title}
+        </Box>
         <CopyToClipboard
           variant="icon"
           textToCopy={text}

@@ -1,4 +1,4 @@
-import { adopt, type Session, session, signOut } from './session';
+import { adopt, forgetSession, type Session, session } from './session';
 
 /**
  * A link that is opened in a new tab would ask for the password, as a session belongs to one tab. So a tab that has none asks the
@@ -21,7 +21,7 @@ export function startHandover(): void {
         if (now.is === 'out' || (now.is === 'expired' && same(now.session, data.session))) adopt(data.session);
         break;
       case 'signed-out':
-        if (now.is !== 'out' && now.session.user.id === data.user) void signOut();
+        if (now.is !== 'out' && now.session.user.id === data.user) forgetSession();
         break;
     }
   };

@@ -88,12 +88,19 @@ export async function switchProject(id: string): Promise<void> {
   adopt(next);
 }
 
-export async function signOut(): Promise<void> {
-  const now = session.get();
+/** Forgets the session here. */
+export function forgetSession(): void {
   clearTimeout(ends);
   sessionStorage.removeItem(KEY);
   session.set({ is: 'out' });
-  if (now.is === 'in') await Promise.allSettled([revoke(now.session.token), revoke(now.session.root)]);
+}
+
+/** Ends the session everywhere. */
+export async function signOut(): Promise<void> {
+  const now = session.get();
+  forgetSession();
+  // Those derived from it end with it.
+  if (now.is === 'in') await Promise.allSettled([revoke(now.session.root)]);
 }
 
 type TokenBody = Schemas['TokenDocument']['token'];

@@ -36,8 +36,9 @@ export function listen(): void {
 
 /** Goes to an address made by href. replace leaves no trace in the history; state is kept with the entry across reloads. */
 export function navigate(to: string, { replace = false, state = null as unknown } = {}): void {
-  if (to === location.hash && !replace && state === null) return;
-  history[replace ? 'replaceState' : 'pushState'](state, '', to);
+  const same = to === location.hash;
+  if (same && !replace && state === null) return;
+  history[replace || same ? 'replaceState' : 'pushState'](state, '', to);
   current.set(parseRoute(to));
 }
 

@@ -19,7 +19,7 @@ export function UploadCard({ item, header }: { item: Item; header?: ReactNode })
   const sent = transferred(state);
   const ended = state.phase === 'active' || state.phase === 'rejected' || state.phase === 'cancelled';
   return (
-    <section aria-label={t.upload.of(item.imageName)} data-upload={item.imageId} data-phase={state.phase}>
+    <article aria-label={t.upload.of(item.imageName)} data-upload={item.imageId} data-phase={state.phase}>
       <SpaceBetween size="xs">
         {header && <Box variant="h3">{header}</Box>}
         {!ended && state.phase !== 'validating' && state.phase !== 'completing' && (
@@ -56,7 +56,7 @@ export function UploadCard({ item, header }: { item: Item; header?: ReactNode })
               iconName="play"
               variant="primary"
               onClick={() => void resume(item.imageId)}
-              ariaLabel={t.upload.resumeOf(item.imageName)}
+              ariaLabel={state.phase === 'failed' ? t.upload.againOf(item.imageName) : t.upload.resumeOf(item.imageName)}
             >
               {state.phase === 'failed' ? t.upload.again : t.upload.resume}
             </Button>
@@ -73,7 +73,7 @@ export function UploadCard({ item, header }: { item: Item; header?: ReactNode })
           )}
         </SpaceBetween>
       </SpaceBetween>
-    </section>
+    </article>
   );
 
   function detail({ state }: Item): string {

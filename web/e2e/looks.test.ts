@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { line, Person } from './browser';
+import { Stage } from './stage';
+
+const stage = Stage.open();
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface Violation {
+  id: string;
+  help: string;
+  nodes: { html: string; failureSummary: string }[];
+}
+
+/** Fails when axe finds something on the page as it is now. */
+async function accessible(page: Page, where: string): Promise<void> {
+  await page.waitForTimeout(500); // colours fade in
+  const found = await page.evaluate(async (source) => {
+    if (!('axe' in window)) new Function(source)();
+    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
+    return (await axe.run()).violations;
+  }, axe);
+  const text = found
+    .map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `    ${n.html.slice(0, 300)}\n    ${n.failureSummary}`).join('\n')}`)
+    .join('\n');
+  assert.equal(found.length, 0, `${where}:\n${text}`);
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe finds no violation on any page, ${colorScheme}`, async () => {
+    const [api, admin, outsider] = [await stage.api('member'), await stage.api('admin'), await stage.api('outsider')];
+    const id = await api.active(`looked at ${colorScheme}`, {
+      tags: ['a', 'b'],
+      description: 'Words',
+      os_distro: 'debian',
+      visibility: 'shared',
+      protected: true,
+    });
+    await api.call('POST', `/v2/images/${id}/members`, { member: outsider.project });
+    const refused = await api.create(`refused ${colorScheme}`, { disk_format: 'qcow2' });
+    await api.upload(refused, Buffer.from('not a disk'.repeat(100)));
+    void admin;
+
+    // The page's own policy forbids what axe needs to be put in with.
+    const gate = await Person.arrive(stage.browser, stage.host, { colorScheme, bypassCSP: true });
+    await gate.page.goto(stage.host.url);
+    await gate.page.getByLabel('User name').waitFor();
+    await accessible(gate.page, 'sign-in');
+    await gate.leave();
+
+    await stage.as(
+      'admin',
+      async ({ page }) => {
+        const go = (route: string) => page.goto(`${page.url().split('#')[0]}${route}`);
+        await page
+          .getByRole('row', { name: /looked at/ })
+          .first()
+          .waitFor();
+        await accessible(page, 'images');
+        await page
+          .getByRole('row', { name: new RegExp(`refused ${colorScheme}`) })
+          .getByText('Queued · file refused')
+          .click();
+        await accessible(page, 'the reason of a refusal');
+        await page.keyboard.press('Escape');
+        await page.getByRole('checkbox', { name: `Choose looked at ${colorScheme}` }).check();
+        await page.getByRole('button', { name: 'Delete Images' }).click();
+        await page.getByRole('dialog').waitFor();
+        await accessible(page, 'delete');
+        await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+        await go('#/images?tab=shared');
+        await page.getByText('There is nothing here').waitFor();
+        await accessible(page, 'shared, empty');
+        for (const tab of ['properties', 'sharing', 'history', 'commands']) {
+          await go(`#/images/${id}?tab=${tab}`);
+          await page.getByRole('tab', { selected: true }).waitFor();
+          await accessible(page, `image, ${tab}`);
+        }
+        await go(`#/images/${refused}`);
+        await page.getByTestId('rejection').waitFor();
+        await accessible(page, 'refused');
+        await go('#/images/create');
+        await page.getByLabel('Choose files').setInputFiles(stage.files.raw('looks.raw', 200 << 20));
+        await page.getByText(/Found in the file/).waitFor();
+        await page.getByText('Operating system and requirements').click();
+        await page.getByText('Tags and metadata').click();
+        await page.getByRole('button', { name: 'Add a property' }).click();
+        await accessible(page, 'create');
+        await line(page, 5);
+        await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+        await page
+          .getByRole('article', { name: /Upload of/ })
+          .first()
+          .waitFor();
+        await page.getByRole('button', { name: 'Show uploads' }).click();
+        await accessible(page, 'upload, with the panel');
+        await page
+          .getByRole('button', { name: /Cancel the upload/ })
+          .first()
+          .click();
+        await go(`#/images/${id}/edit`);
+        await page.getByLabel('Image Name').waitFor();
+        await accessible(page, 'edit');
+        await go('#/connect');
+        await page.getByText('Your settings').waitFor();
+        await accessible(page, 'command line');
+        await go('#/admin');
+        await page.getByRole('row', { name: /main/ }).first().waitFor();
+        await accessible(page, 'administration');
+      },
+      { colorScheme, bypassCSP: true },
+    );
+  });
+}
+
+test('everything can be done by keyboard alone: sign in, choose, delete', async () => {
+  const api = await stage.api('member');
+  const id = await api.create('by keyboard');
+  const person = await Person.arrive(stage.browser, stage.host);
+  const { page } = person;
+  await page.goto(stage.host.url);
+  await page.getByLabel('User name').waitFor();
+  await page.keyboard.type('member');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(stage.host.passwords.member);
+  await page.keyboard.press('Enter');
+  await page.getByRole('row', { name: /by keyboard/ }).waitFor();
+
+  /** Presses a key until the focus is on something of that name. */
+  const reach = async (name: RegExp, key = 'Tab') => {
+    for (let step = 0; step < 80; step++) {
+      const focused = await page.evaluate(() => {
+        const e = document.activeElement;
+        return `${e?.getAttribute('aria-label') ?? ''} ${e?.textContent ?? ''}`.trim();
+      });
+      if (name.test(focused)) return;
+      await page.keyboard.press(key);
+    }
+    throw new Error(`${name} is not reached by ${key}`);
+  };
+  await reach(/Choose all on this page/);
+  await reach(/Choose by keyboard/, 'ArrowDown');
+  await page.keyboard.press('Space');
+  await reach(/^Delete Images/, 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await reach(/^Delete$/);
+  await page.keyboard.press('Enter');
+  await page.getByText('Image by keyboard deleted.').waitFor();
+  await assert.rejects(api.call('GET', `/v2/images/${id}`), /404/);
+  await person.leave();
+});
+
+test('nothing is wider than a small screen', async () => {
+  const api = await stage.api('member');
+  const id = await api.active('an image with a name that is much longer than a telephone is wide, without an end in sight', {
+    tags: ['w'.repeat(120)],
+    description: 'w'.repeat(400),
+  });
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      for (const route of [
+        '#/images',
+        `#/images/${id}`,
+        `#/images/${id}?tab=commands`,
+        `#/images/${id}/edit`,
+        '#/images/create',
+        '#/connect',
+      ]) {
+        await page.goto(`${page.url().split('#')[0]}${route}`);
+        await page.waitForTimeout(700);
+        const [width, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+        assert.ok((width ?? 0) <= (screen ?? 0), `${route} is ${width} wide on a screen of ${screen}`);
+      }
+    },
+    { viewport: { width: 360, height: 740 } },
+  );
+});

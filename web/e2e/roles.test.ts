@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Stage } from './stage';
+
+const stage = Stage.open();
+
+test('a reader sees the images and is offered nothing that changes them', async () => {
+  const api = await stage.api('member');
+  const id = await api.active('to be read');
+  await stage.as('reader', async ({ page }) => {
+    await page.getByRole('row', { name: /to be read/ }).waitFor();
+    assert.equal(await page.getByRole('navigation').getByRole('link', { name: 'Create Image' }).count(), 0);
+    await page.getByText('Create Image', { exact: true }).first().hover();
+    await page.getByText('This needs the role Member in the project.').filter({ visible: true }).first().waitFor();
+    await page.getByRole('checkbox', { name: 'Choose to be read' }).check();
+    await page.getByRole('button', { name: 'Delete Images' }).click();
+    await page.getByRole('dialog').getByText('This needs the role Member in the project.').first().waitFor();
+    assert.equal(await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).getAttribute('aria-disabled'), 'true');
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    await page.goto(`${page.url().split('#')[0]}#/images/${id}`);
+    await page.getByRole('heading', { name: 'to be read', exact: true }).waitFor();
+    for (const name of ['Edit Image', 'Download']) {
+      assert.equal(
+        await page.getByRole('button', { name }).or(page.getByRole('link', { name })).first().getAttribute('aria-disabled'),
+        'true',
+        `${name} is disabled`,
+      );
+    }
+    assert.equal(await page.getByRole('tab', { name: 'History' }).count(), 0);
+    await page.goto(`${page.url().split('#')[0]}#/images/create`);
+    await page.getByText('You cannot create images in this project').waitFor();
+  });
+});
+
+test('a member cannot publish, and an administrator sees every project', async () => {
+  const outsider = await stage.api('outsider');
+  await outsider.active('of the other project');
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      assert.ok(await page.getByLabel('Public').isDisabled());
+      assert.equal(await page.getByRole('link', { name: 'Administration' }).count(), 0);
+    },
+    { route: '#/images/create' },
+  );
+  await stage.as('admin', async ({ page }) => {
+    await page.getByRole('tab', { name: 'All projects' }).click();
+    await page.getByRole('row', { name: /of the other project/ }).waitFor();
+    await page.getByRole('link', { name: 'Administration' }).click();
+    await page.getByRole('row', { name: /other/ }).getByRole('link', { name: 'Show the images of other' }).click();
+    await page.getByRole('row', { name: /of the other project/ }).waitFor();
+    await page.getByRole('link', { name: 'Administration' }).click();
+    await page.getByRole('tab', { name: 'People and roles' }).click();
+    await page
+      .getByRole('row', { name: /outsider/ })
+      .getByText('Member', { exact: true })
+      .waitFor();
+  });
+});
+
+test('two projects never see each other’s private images, not even by their address', async () => {
+  const api = await stage.api('member');
+  const id = await api.active('our secret');
+  await stage.as('outsider', async (person) => {
+    const { page } = person;
+    for (const tab of ['mine', 'public', 'shared', 'all']) {
+      await page.goto(`${page.url().split('#')[0]}#/images?tab=${tab}`);
+      await page.getByRole('tab', { selected: true }).waitFor();
+      await page.waitForTimeout(400);
+      assert.equal(await page.getByText('our secret').count(), 0, `it is not in the tab ${tab}`);
+    }
+    person.expected.push(/404 \(Not Found\)/);
+    await page.goto(`${page.url().split('#')[0]}#/images/${id}`);
+    await page.getByText('There is no such image').waitFor();
+  });
+});
+
+test('an image is shared, the other project accepts it, uses it, and rejects it later', async () => {
+  const [api, outsider] = [await stage.api('member'), await stage.api('outsider')];
+  const id = await api.active('between friends');
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'Make it shared' }).click();
+      await page.getByRole('combobox', { name: 'Share with a project' }).fill(outsider.project);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Share', exact: true }).click();
+      await page.getByText('Not answered yet').waitFor();
+    },
+    { route: `#/images/${id}?tab=sharing` },
+  );
+  await stage.as('outsider', async ({ page }) => {
+    await page.getByRole('tab', { name: 'Shared with me' }).click();
+    await page.getByRole('link', { name: 'between friends' }).click();
+    await page.getByText('Another project shares this image with yours').waitFor();
+    await page.getByRole('button', { name: 'Accept' }).click();
+    await page.getByText('Your project accepted this image').waitFor();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download' }).click();
+    assert.equal((await download).suggestedFilename(), 'between friends.raw');
+    await page.goto(`${page.url().split('#')[0]}#/images?tab=all`);
+    await page.getByRole('row', { name: /between friends/ }).waitFor();
+    await page.goto(`${page.url().split('#')[0]}#/images?tab=shared&member_status=accepted`);
+    await page.getByRole('checkbox', { name: 'Choose between friends' }).check();
+    await page.getByRole('button', { name: 'Reject', exact: true }).click();
+    await page.getByText('1 image rejected.').waitFor();
+    await page.getByRole('row', { name: /between friends/ }).waitFor({ state: 'detached' });
+  });
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('cell', { name: 'Rejected' }).waitFor();
+      await page.getByRole('button', { name: `Stop sharing with ${outsider.project}` }).click();
+      await page.getByText('It is shared with nobody yet.').waitFor();
+    },
+    { route: `#/images/${id}?tab=sharing` },
+  );
+});
