@@ -106,6 +106,7 @@ func (a *api) routes() []route {
 		{pattern: "GET /v2/info/stores", handle: a.storesInfo},
 		{pattern: "GET /v2/info/stores/detail", handle: a.storesDetail},
 		{pattern: "GET /v2/info/usage", handle: a.usageInfo},
+		{pattern: "GET /v2/info/policy", handle: a.policyInfo},
 
 		{pattern: "GET /v2/tasks", handle: a.listTasks},
 		{pattern: "GET /v2/tasks/{id}", handle: a.showTask},

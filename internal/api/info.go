@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"bullion/internal/images"
+	"bullion/internal/policy"
 )
 
 // storeID is the name of the one store, as /v2/info/stores and the stores attribute show it.
@@ -37,9 +38,33 @@ func (a *api) storesDetail(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// usageInfo shows what the project uses of its quota, in Glance's four figures. Sizes are MiB, rounded up.
+// policyInfo shows the rules in force, to administrators.
+func (a *api) policyInfo(w http.ResponseWriter, r *http.Request) error {
+	if err := a.Images.Permit(r.Context(), callerOf(r), "context_is_admin"); err != nil {
+		return err
+	}
+	readable, ok := a.Images.Policy.(interface{ Rules() []policy.Rule })
+	if !ok {
+		return images.Errorf(images.NotFound, "The policy of this service cannot be read.")
+	}
+	type rule struct {
+		Name   string `json:"name"`
+		Check  string `json:"check"`
+		Source string `json:"source"`
+		About  string `json:"about"`
+	}
+	rules := []rule{}
+	for _, p := range readable.Rules() {
+		rules = append(rules, rule(p))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"rules": rules})
+	return nil
+}
+
+// usageInfo shows what a project uses of its quota, in Glance's four figures. Sizes are MiB, rounded up. project_id is our own: administrators
+// name another project than the token's.
 func (a *api) usageInfo(w http.ResponseWriter, r *http.Request) error {
-	used, limit, err := a.Images.Usage(r.Context(), callerOf(r))
+	used, limit, err := a.Images.Usage(r.Context(), callerOf(r), r.URL.Query().Get("project_id"))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package images
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // An image has one import at a time, and keeps the last one. So a task has the id of its image, and finding it costs one read.
 
@@ -46,15 +49,21 @@ func (s *Service) Permit(ctx context.Context, c Caller, rule string) error {
 	return s.permit(ctx, c, rule, nil)
 }
 
-// Usage is what the caller's project uses and may use; a figure without a limit is Unlimited.
-func (s *Service) Usage(ctx context.Context, c Caller) (used, limit Usage, err error) {
+// Usage is what a project uses and may use; a figure without a limit is Unlimited. "" is the caller's project; only those who see every image may
+// ask about others.
+func (s *Service) Usage(ctx context.Context, c Caller, projectID string) (used, limit Usage, err error) {
 	limit = Usage{Unlimited, Unlimited, Unlimited, Unlimited}
-	if c.ProjectID == "" {
+	if projectID = cmp.Or(projectID, c.ProjectID); projectID != c.ProjectID {
+		if err := s.permit(ctx, c, "context_is_admin", nil); err != nil {
+			return used, limit, err
+		}
+	}
+	if projectID == "" {
 		return used, limit, Errorf(Forbidden, "Your token is not for a project; choose one (OS_PROJECT_NAME) and sign in again.")
 	}
-	if q := s.quota(c.ProjectID); q != nil {
+	if q := s.quota(projectID); q != nil {
 		limit = *q
 	}
-	used, err = s.Store.Usage(ctx, c.ProjectID)
+	used, err = s.Store.Usage(ctx, projectID)
 	return used, limit, err
 }
