@@ -8,6 +8,8 @@ import { join, resolve } from 'node:path';
 export interface Host {
   url: string; // of the dashboard, with its slash
   api: string;
+  /** A port of this machine from which it may fetch images. */
+  sourcePort: number;
   passwords: Record<User, string>;
   close(): Promise<void>;
 }
@@ -23,7 +25,7 @@ const grants: Record<User, [project: string, role: string][]> = {
 
 /**
  * Starts bulliond with fresh data, or uses the Bullion at BULLION_URL, whose users must be those above, with their passwords in
- * BULLION_PASSWORD_ADMIN and so on.
+ * BULLION_PASSWORD_ADMIN and so on. It must be allowed to fetch from 127.0.0.1 at BULLION_SOURCE_PORT.
  */
 export async function startHost(): Promise<Host> {
   const given = process.env['BULLION_URL'];
@@ -33,7 +35,13 @@ export async function startHost(): Promise<Host> {
       string
     >;
     const api = given.replace(/\/+$/, '');
-    return { url: `${api}/${process.env['BULLION_UI_PATH'] ?? 'ui/'}`, api, passwords, close: async () => {} };
+    return {
+      url: `${api}/${process.env['BULLION_UI_PATH'] ?? 'ui/'}`,
+      api,
+      sourcePort: Number(process.env['BULLION_SOURCE_PORT'] ?? 0),
+      passwords,
+      close: async () => {},
+    };
   }
   const program = resolve(process.env['BULLIOND'] ?? '../bin/bulliond');
   if (!existsSync(program))
@@ -52,9 +60,20 @@ export async function startHost(): Promise<Host> {
     admin(`${password}\n`, 'user', 'add', user);
     for (const [project, role] of list) admin('', 'user', 'grant', user, project, role);
   }
-  const [port, s3] = [await freePort(), await freePort()];
+  const [port, s3, sourcePort] = [await freePort(), await freePort(), await freePort()];
   const api = `http://127.0.0.1:${port}`;
-  const child = spawn(program, ['--data', data, '--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`], {
+  const options = [
+    '--listen',
+    `127.0.0.1:${port}`,
+    '--s3-listen',
+    `127.0.0.1:${s3}`,
+    '--quota-images',
+    '2000',
+    '--quota-bytes',
+    String(2 ** 40),
+  ];
+  // The tests of imports have their files on this machine, from where a Bullion does not fetch by itself.
+  const child = spawn(program, ['--data', data, ...options, '--import-allow', `127.0.0.1:${sourcePort}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -65,6 +84,7 @@ export async function startHost(): Promise<Host> {
   return {
     url: `${api}/ui/`,
     api,
+    sourcePort,
     passwords,
     async close() {
       const ended = new Promise((done) => child.once('exit', done));

@@ -110,6 +110,15 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await go('#/admin');
         await page.getByRole('row', { name: /main/ }).first().waitFor();
         await accessible(page, 'administration');
+        await go('#/admin/policy');
+        await page.getByRole('row', { name: /publicize_image/ }).waitFor();
+        await accessible(page, 'policy');
+        await go('#/project');
+        await page
+          .getByText(/of 2,000/)
+          .first()
+          .waitFor();
+        await accessible(page, 'project');
       },
       { colorScheme, bypassCSP: true },
     );

@@ -55,6 +55,14 @@ test('a member cannot publish, and an administrator sees every project', async (
       .getByRole('row', { name: /outsider/ })
       .getByText('Member', { exact: true })
       .waitFor();
+    await page.getByRole('tab', { name: 'Projects' }).click();
+    await page.getByRole('row', { name: /other/ }).getByText('1 of 2,000').waitFor();
+    await page.getByRole('tab', { name: 'Policy' }).click();
+    await page.getByLabel('Find a rule').fill('publicize');
+    await page
+      .getByRole('row', { name: /publicize_image/ })
+      .getByText('rule:context_is_admin')
+      .waitFor();
   });
 });
 
@@ -115,4 +123,23 @@ test('an image is shared, the other project accepts it, uses it, and rejects it 
     },
     { route: `#/images/${id}?tab=sharing` },
   );
+});
+
+test('everyone sees what the project uses of its quota and what they may do', async () => {
+  await stage.as(
+    'reader',
+    async ({ page }) => {
+      await page.getByRole('heading', { name: 'main', exact: true }).waitFor();
+      await page
+        .getByText(/\d+ of 2,000/)
+        .first()
+        .waitFor();
+      await page.getByText('See the images of the project. No download, no change.').waitFor();
+    },
+    { route: '#/project' },
+  );
+  const member = await stage.api('member');
+  await assert.rejects(member.call('GET', '/v2/info/policy'), /403/);
+  const outsider = await stage.api('outsider');
+  await assert.rejects(member.call('GET', `/v2/info/usage?project_id=${outsider.project}`), /403/);
 });

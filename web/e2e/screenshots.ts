@@ -115,6 +115,8 @@ try {
     await shot('refused');
     await open(page, `#/images/${shown}/edit`);
     await shot('edit');
+    await open(page, '#/project');
+    await shot('project');
     await open(page, '#/connect');
     await shot('connect');
     await person.context.close();
@@ -123,6 +125,8 @@ try {
     await boss.signIn('admin', '#/admin');
     await boss.page.waitForTimeout(900);
     await boss.page.screenshot({ path: `${out}/admin-${scheme}.png` });
+    await open(boss.page, '#/admin/policy');
+    await boss.page.screenshot({ path: `${out}/policy-${scheme}.png` });
     await boss.context.close();
 
     const phone = await Person.arrive(browser, host, { ...options, viewport: { width: 390, height: 760 } });

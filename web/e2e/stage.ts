@@ -11,12 +11,14 @@ export class Stage {
   browser!: Browser;
   files!: Files;
 
-  static open(): Stage {
+  /** prepare runs when all is there, before the first test. */
+  static open(prepare?: (stage: Stage) => Promise<void>): Stage {
     const stage = new Stage();
     before(async () => {
       stage.files = new Files();
       stage.host = await startHost();
       stage.browser = await startBrowser();
+      await prepare?.(stage);
     });
     after(async () => {
       await stage.browser?.close();

@@ -26,6 +26,7 @@ const ImagePage = lazy(() => import('./images/image-page'));
 const CreatePage = lazy(() => import('./create/create-page'));
 const EditPage = lazy(() => import('./images/edit-page'));
 const AdminPage = lazy(() => import('./admin/admin-page'));
+const ProjectPage = lazy(() => import('./project/project-page'));
 const ConnectPage = lazy(() => import('./connect/connect-page'));
 const UploadPanel = lazy(() => import('./upload/panel'));
 const Messages = lazy(() => import('./ui/messages'));
@@ -148,6 +149,7 @@ function pageAt(path: string[], session: Session, name: string): Page {
   if (first === 'admin' && atLeast(session, 'admin')) {
     return { title: t.admin.title, kind: 'default', breadcrumbs: [here(t.admin.title)], content: <AdminPage tab={second} /> };
   }
+  if (first === 'project') return { title: t.usage.title, kind: 'default', breadcrumbs: [here(t.usage.title)], content: <ProjectPage /> };
   if (first === 'connect')
     return { title: t.connect.title, kind: 'default', breadcrumbs: [here(t.connect.title)], content: <ConnectPage /> };
   return { title: t.lost.title, kind: 'default', breadcrumbs: [images], content: <Lost /> };
@@ -180,7 +182,11 @@ function Navigation({ session, path, onFollow }: { session: Session; path: strin
   if (atLeast(session, 'admin')) {
     items.push({ type: 'divider' }, { type: 'link', text: t.admin.title, href: href(['admin']) });
   }
-  items.push({ type: 'divider' }, { type: 'link', text: t.connect.title, href: href(['connect']) });
+  items.push(
+    { type: 'divider' },
+    { type: 'link', text: t.usage.title, href: href(['project']) },
+    { type: 'link', text: t.connect.title, href: href(['connect']) },
+  );
   const active =
     path[0] === 'images' && path[1] !== 'create'
       ? href(['images'])

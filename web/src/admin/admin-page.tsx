@@ -3,6 +3,7 @@ import Box from '@cloudscape-design/components/box';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import Link from '@cloudscape-design/components/link';
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import Tabs from '@cloudscape-design/components/tabs';
 import { useQuery } from '@tanstack/react-query';
@@ -11,14 +12,17 @@ import { api, take } from '../api/client';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { useProjects } from '../images/queries';
+import { inWords, type Usage, useUsage } from '../project/usage';
 import { follow } from '../ui/follow';
 import { href, navigate } from '../ui/router';
+import { Policy } from './policy';
 
 /** For administrators: the projects, and who is what in them. */
 export default function AdminPage({ tab }: { tab?: string }) {
   const tabs = [
     { id: 'projects', label: t.admin.projects, content: <Projects /> },
     { id: 'people', label: t.admin.people, content: <People /> },
+    { id: 'policy', label: t.admin.policy, content: <Policy /> },
   ];
   return (
     <ContentLayout
@@ -52,14 +56,22 @@ function Projects() {
         ariaLabels={{ tableLabel: t.admin.projects }}
         columnDefinitions={[
           { id: 'name', header: t.admin.project, isRowHeader: true, cell: (p) => p.name },
-          { id: 'description', header: t.admin.about, cell: (p) => p.description || '–' },
+          { id: 'description', header: t.admin.projectAbout, cell: (p) => p.description || '–' },
           { id: 'id', header: t.columns.id, cell: (p) => <span className="mono">{p.id}</span> },
+          { id: 'count', header: t.usage.images, cell: (p) => <Used project={p.id} figure="image_count_total" kind="count" /> },
+          { id: 'storage', header: t.usage.storage, cell: (p) => <Used project={p.id} figure="image_size_total" kind="mebibytes" /> },
           { id: 'images', header: t.images.title, cell: (p) => <ImagesOf project={p.id} name={p.name} /> },
         ]}
         empty={<Box color="text-body-secondary">{t.admin.noProjects}</Box>}
       />
     </Loaded>
   );
+}
+
+function Used({ project, figure, kind }: { project: string; figure: keyof Usage; kind: 'count' | 'mebibytes' }) {
+  const { data, error } = useUsage(project);
+  if (error) return <StatusIndicator type="error">{reason(error)}</StatusIndicator>;
+  return data ? inWords(data[figure], kind) : <StatusIndicator type="loading">{t.usage.loading}</StatusIndicator>;
 }
 
 function ImagesOf({ project, name }: { project: string; name: string }) {

@@ -17,7 +17,7 @@ import { api, type Image, take, type Visibility } from '../api/client';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { imageCan } from '../images/can';
-import { refresh } from '../images/queries';
+import { refresh, remove } from '../images/queries';
 import { useSession } from '../session/context';
 import { flash } from '../ui/flash';
 import { size } from '../ui/format';
@@ -117,7 +117,14 @@ export default function CreatePage() {
       }),
     );
     if (of) await begin(image.id, image.name, of);
-    if (source === 'url') await importFrom(image.id, url.trim());
+    if (source === 'url') {
+      try {
+        await importFrom(image.id, url.trim());
+      } catch (error) {
+        await remove(image.id).catch(() => {}); // so that trying again does not leave two
+        throw error;
+      }
+    }
     return image;
   }
 

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { authorizedFetch } from '../api/client';
+import { api, take } from '../api/client';
 import { t } from '../i18n';
 
 /** A property that the catalogue knows, for images. */
@@ -56,24 +56,25 @@ interface PropertyDefinition {
   maximum?: number;
 }
 
-/** The catalogue of the service, where it has one, after the common names. */
+/** The catalogue of the service, after the common names. */
 export function useDefinitions(): readonly Definition[] {
-  const { data } = useQuery({ queryKey: ['metadefs'], staleTime: Number.POSITIVE_INFINITY, retry: false, queryFn: load });
+  const { data } = useQuery({ queryKey: ['metadefs'], staleTime: Number.POSITIVE_INFINITY, queryFn: ({ signal }) => load(signal) });
   return data ?? common;
 }
 
-async function load(): Promise<Definition[]> {
-  const list = await get<{ namespaces: Namespace[] }>('/v2/metadefs/namespaces?resource_types=OS%3A%3AGlance%3A%3AImage&limit=200');
-  if (!list) return common; // the service has no catalogue
+const images = 'OS::Glance::Image';
+
+async function load(signal: AbortSignal): Promise<Definition[]> {
+  const query = { resource_types: images, limit: 1000 };
+  const list = (await take(api.GET('/v2/metadefs/namespaces', { params: { query }, signal }))) as { namespaces: Namespace[] };
   const whole = await Promise.all(
-    list.namespaces.map((n) =>
-      get<Namespace>(`/v2/metadefs/namespaces/${encodeURIComponent(n.namespace)}?resource_type=OS%3A%3AGlance%3A%3AImage`),
+    list.namespaces.map(({ namespace }) =>
+      take(api.GET('/v2/metadefs/namespaces/{namespace}', { params: { path: { namespace }, query: { resource_type: images } }, signal })),
     ),
   );
   const known = new Set(common.map((d) => d.name));
   const more: Definition[] = [];
-  for (const n of whole) {
-    if (!n) continue;
+  for (const n of whole as unknown as Namespace[]) {
     const sets = [n.properties ?? {}, ...(n.objects ?? []).map((o) => o.properties ?? {})];
     for (const [name, p] of sets.flatMap((s) => Object.entries(s))) {
       if (known.has(name)) continue;
@@ -92,10 +93,4 @@ async function load(): Promise<Definition[]> {
     }
   }
   return [...common, ...more];
-}
-
-async function get<T>(path: string): Promise<T | undefined> {
-  const request = new Request(new URL(path, location.origin), { headers: { Accept: 'application/json' }, credentials: 'omit' });
-  const response = await authorizedFetch(request);
-  return response.ok ? ((await response.json()) as T) : undefined;
 }

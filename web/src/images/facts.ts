@@ -65,6 +65,7 @@ export function moving(image: Image): boolean {
     image.status === 'uploading' ||
     image.status === 'importing' ||
     image.status === 'pending_delete' ||
+    fetching(image) ||
     (image.status === 'queued' && (image.bullion_upload_state === 'open' || image.bullion_upload_state === 'received'))
   );
 }
@@ -75,6 +76,16 @@ export function progress(image: Image): { phase: string; part: number } | undefi
   if (!m) return undefined;
   const total = Number(m[3]);
   return { phase: m[1] ?? '', part: total > 0 ? Number(m[2]) / total : 0 };
+}
+
+/** Whether the service fetches the bytes by itself at the moment. */
+export function fetching(image: Image): boolean {
+  return property(image, 'os_glance_importing_to_stores') !== '';
+}
+
+/** Whether the last fetch by the service failed. */
+export function fetchFailed(image: Image): boolean {
+  return image.status === 'queued' && property(image, 'os_glance_failed_import') !== '';
 }
 
 /** Why the last upload was refused: the code, and the sentence for people. */

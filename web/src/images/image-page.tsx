@@ -14,6 +14,7 @@ import Tabs from '@cloudscape-design/components/tabs';
 import { type ReactNode, useEffect, useState } from 'react';
 import type { Image } from '../api/client';
 import { ApiError, reason } from '../api/errors';
+import { useImport } from '../create/import';
 import { SourceFiles } from '../create/source';
 import { t } from '../i18n';
 import { useSession } from '../session/context';
@@ -30,7 +31,7 @@ import BulkDialog from './bulk-dialog';
 import { imageCan, why } from './can';
 import { formatName, Tags } from './columns';
 import { Commands } from './commands';
-import { description, property, rejection, system } from './facts';
+import { description, fetchFailed, fetching, property, rejection, system } from './facts';
 import { History } from './history';
 import { Members } from './members';
 import { useOwnerName } from './owners';
@@ -71,7 +72,7 @@ function Page({ image }: { image: Image }) {
   const session = useSession();
   const { params } = useRoute();
   const [dialog, setDialog] = useState<BulkAction>();
-  const [fetching, setFetching] = useState(false);
+  const [downloading, setDownloading] = useState(false);
   const upload = useUploadOf(image.id);
   const name = image.name || t.images.unnamed(image.id.slice(0, 8));
   const verdict = (action: 'edit' | 'delete' | 'download' | 'deactivate' | 'reactivate') => imageCan[action](image, session);
@@ -80,13 +81,13 @@ function Page({ image }: { image: Image }) {
   const history = imageCan.history(image, session).ok;
 
   async function fetchBytes() {
-    setFetching(true);
+    setDownloading(true);
     try {
       await download(image.id);
     } catch (error) {
       flash({ type: 'error', content: reason(error) });
     } finally {
-      setFetching(false);
+      setDownloading(false);
     }
   }
 
@@ -122,7 +123,7 @@ function Page({ image }: { image: Image }) {
               <Button
                 variant="primary"
                 iconName="download"
-                loading={fetching}
+                loading={downloading}
                 disabled={!verdict('download').ok}
                 disabledReason={why(verdict('download'))}
                 onClick={() => void fetchBytes()}
@@ -143,7 +144,7 @@ function Page({ image }: { image: Image }) {
             <UploadCard item={upload} />
           </Container>
         ) : (
-          <Bytes image={image} />
+          image.status === 'queued' && !fetching(image) && <Bytes image={image} />
         )}
         <Facts image={image} />
         <Tabs
@@ -174,9 +175,10 @@ function Bytes({ image }: { image: Image }) {
   const [files, setFiles] = useState<File[]>([]);
   const [ready, setReady] = useState(false);
   const [working, setWorking] = useState(false);
-  if (image.status !== 'queued') return null;
   const refused = rejection(image);
   const may = imageCan.upload(image, session).ok;
+  const failed = fetchFailed(image);
+  const task = useImport(image.id, failed);
   const open = image.bullion_upload_state === 'open' && image.bullion_upload;
 
   async function send() {
@@ -198,6 +200,11 @@ function Bytes({ image }: { image: Image }) {
       {refused && (
         <Alert type="error" header={t.upload.rejected} data-testid="rejection">
           {refused.message}
+        </Alert>
+      )}
+      {failed && (
+        <Alert type="error" header={t.image.fetchFailed}>
+          {task?.message || t.image.fetchFailedHint}
         </Alert>
       )}
       {may && open && (

@@ -6,7 +6,7 @@ import { percent } from '../ui/format';
 import { useStore } from '../ui/store';
 import { transferred } from '../upload/state';
 import { type Item, uploads } from '../upload/uploads';
-import { progress, rejection } from './facts';
+import { fetchFailed, fetching, progress, rejection } from './facts';
 
 /** The upload of an image in this tab. */
 export function useUploadOf(id: string): Item | undefined {
@@ -34,6 +34,7 @@ export function shown(image: Image, upload?: Item): Shown {
       return { type: 'in-progress', text: name };
     case 'importing': {
       const p = progress(image);
+      if (fetching(image) && !p) return { type: 'in-progress', text: t.progress.fetching };
       if (p?.phase === 'hash') return { type: 'in-progress', text: t.progress.hashing(percent(p.part)) };
       return { type: 'in-progress', text: p ? t.progress.inspecting : name };
     }
@@ -47,6 +48,8 @@ export function shown(image: Image, upload?: Item): Shown {
       }
       const refused = rejection(image);
       if (refused) return { type: 'error', text: t.progress.rejected, reason: refused.message };
+      if (fetching(image)) return { type: 'in-progress', text: t.progress.fetching };
+      if (fetchFailed(image)) return { type: 'error', text: t.progress.fetchFailed };
       if (image.bullion_upload_state === 'open') return { type: 'pending', text: t.progress.open };
       return { type: 'pending', text: name };
     }

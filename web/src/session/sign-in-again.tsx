@@ -3,6 +3,7 @@ import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useState } from 'react';
 import { t } from '../i18n';
 import { useStore } from '../ui/store';
 import { busy } from '../upload/state';
@@ -12,13 +13,23 @@ import { Credentials } from './sign-in';
 
 /** The session has ended: the page stays as it is underneath, and what it was about to ask waits for the answer. */
 export default function SignInAgain({ session }: { session: Session }) {
+  const [hidden, setHidden] = useState(false);
   const going = useStore(uploads).some((u) => busy(u.state));
+  if (hidden) {
+    return (
+      <div className="ended">
+        <Alert type="warning" header={t.signIn.expired} action={<Button onClick={() => setHidden(false)}>{t.signIn.title}</Button>}>
+          {t.signIn.expiredShort}
+        </Alert>
+      </div>
+    );
+  }
   return (
     <Modal
       visible
       header={t.signIn.expired}
       size="small"
-      onDismiss={() => {}}
+      onDismiss={() => setHidden(true)}
       footer={
         <Box float="left">
           <Button variant="link" onClick={() => void signOut()}>

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, test } from 'node:test';
+import { disk } from './api';
+import { Stage } from './stage';
+
+let source: Server;
+let address = '';
+
+const stage = Stage.open(async ({ host }) => {
+  const files: Record<string, Buffer> = {
+    '/good.raw': disk(4 << 20, 'from an address'),
+    '/page.qcow2': Buffer.from('<!doctype html><p>gone</p>'.repeat(50)),
+  };
+  source = createServer((request, response) => {
+    const body = files[request.url ?? ''];
+    response.writeHead(body ? 200 : 404, { 'Content-Length': body?.length ?? 0 });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  });
+  await new Promise<void>((done) => source.listen(host.sourcePort, '127.0.0.1', done));
+  address = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
+});
+after(() => source?.close());
+
+test('an image is fetched from a URL by the service, while the page shows how it is', async () => {
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'URL', exact: true }).click();
+      await page.getByLabel('Address of the file').fill('ftp://example.org/x');
+      await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+      await page.getByText('Enter an address that begins with https:// or http://.').waitFor();
+      await page.getByLabel('Address of the file').fill(`${address}/good.raw`);
+      await page.getByLabel('Image Name').fill('from an address');
+      await page.getByRole('button', { name: 'Create Image', exact: true }).click(); // the format comes from the name
+      await page.getByRole('heading', { name: 'from an address', exact: true }).waitFor();
+      await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    },
+    { route: '#/images/create' },
+  );
+});
+
+test('when it cannot be fetched the page says why, and another file may be given', async () => {
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'URL', exact: true }).click();
+      await page.getByLabel('Address of the file').fill(`${address}/absent.qcow2`);
+      await page.getByLabel('Image Name').fill('absent');
+      await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+      await page.getByText('The file could not be fetched').waitFor({ timeout: 60_000 });
+      await page.getByText(/404/).first().waitFor();
+      await page.getByText('Give it a file').waitFor();
+    },
+    { route: '#/images/create' },
+  );
+});
+
+test('the catalogue of metadata suggests properties and checks their values', async () => {
+  const api = await stage.api('member');
+  const id = await api.create('with metadata');
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'Edit properties' }).click();
+      await page.getByRole('button', { name: 'Add a property' }).click();
+      const name = page.getByRole('combobox', { name: 'Property' });
+      await name.fill('hw_disk_bus');
+      await page
+        .getByRole('option', { name: /^hw_disk_bus/ })
+        .first()
+        .click();
+      await page.getByRole('combobox', { name: 'Value' }).fill('virtio');
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Add a property' }).click();
+      await name.nth(1).fill('bullion_secret');
+      await page.keyboard.press('Escape');
+      await page.getByText('bullion_secret is a name of the service’s own.').waitFor();
+      assert.ok(await page.getByRole('button', { name: 'Save changes' }).isDisabled());
+      await name.nth(1).fill('my_own');
+      await page.keyboard.press('Escape');
+      await page.getByRole('textbox', { name: 'Value' }).fill('anything');
+      await page.getByRole('button', { name: 'Save changes' }).click();
+      await page.getByText('The properties are saved.').waitFor();
+      await page.getByRole('cell', { name: 'anything' }).waitFor();
+    },
+    { route: `#/images/${id}` },
+  );
+  const image = await api.call('GET', `/v2/images/${id}`);
+  assert.deepEqual([image['hw_disk_bus'], image['my_own']], ['virtio', 'anything']);
+});
