@@ -58,15 +58,14 @@ try {
   await outsider.upload(offered, disk(9 << 20, 'golden'));
   await outsider.call('POST', `/v2/images/${offered}/members`, { member: member.project });
 
-  let shown = '';
   for (const scheme of ['light', 'dark'] as const) {
-    const options = { viewport: { width: 1360, height: 820 }, colorScheme: scheme, deviceScaleFactor: 1 };
+    const options = { viewport: { width: 1440, height: 860 }, colorScheme: scheme, deviceScaleFactor: 1 };
     const person = await Person.arrive(browser, host, options);
     const { page } = person;
     const shot = async (name: string) => {
       await page.mouse.move(0, 0);
       await page.waitForTimeout(500); // for what fades in
-      await page.screenshot({ path: `${out}/${name}-${scheme}.png` });
+      await page.screenshot({ path: `${out}/${name}-${scheme}.jpg`, type: 'jpeg', quality: 75 });
     };
     await page.goto(host.url);
     await page.getByLabel('User name').waitFor();
@@ -75,26 +74,30 @@ try {
     await open(page, '#/images/create');
     await page.getByLabel('Choose files').setInputFiles(debian());
     await page.getByText(/Found in the file/).waitFor();
-    await page.getByLabel('Image Name').fill('debian-12-cloud');
+    const name = `debian-12-${scheme === 'light' ? 'cloud' : 'nightly'}`;
+    await page.getByLabel('Image Name').fill(name);
     await shot('create');
-    if (!shown) {
-      await page.getByLabel('Image Description').fill('Debian 12 for the cloud, boots with BIOS and UEFI');
-      await line(page, 12);
-      await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByRole('article', { name: 'Upload of debian-12-cloud' }).getByText(/left/).first().waitFor();
-      shown = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
-      await shot('upload');
-      await open(page, '#/images');
-      await shot('images');
-      await line(page, 0);
-      await page
-        .getByRole('row', { name: /debian-12-cloud/ })
-        .getByText('Active')
-        .waitFor({ timeout: 60_000 });
-    } else {
-      await open(page, '#/images');
-      await shot('images');
-    }
+    await page.getByLabel('Image Description').fill('Debian 12 for the cloud, boots with BIOS and UEFI');
+    await line(page, 12);
+    await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+    await page
+      .getByRole('article', { name: `Upload of ${name}` })
+      .getByText(/left/)
+      .first()
+      .waitFor();
+    const shown = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
+    await shot('upload');
+    await open(page, '#/images');
+    await page.getByRole('button', { name: 'Show uploads' }).click();
+    await shot('uploads');
+    await page.getByRole('button', { name: 'Hide uploads' }).click();
+    await page.getByRole('button', { name: 'Dismiss', exact: true }).first().click();
+    await shot('images');
+    await line(page, 0);
+    await page
+      .getByRole('row', { name: new RegExp(name) })
+      .getByText('Active')
+      .waitFor({ timeout: 60_000 });
     await open(page, '#/images?tab=shared');
     await shot('shared');
     await open(page, '#/images?status=in%3Aactive%2Cqueued&prop.os_distro=debian');
@@ -124,18 +127,18 @@ try {
     const boss = await Person.arrive(browser, host, options);
     await boss.signIn('admin', '#/admin');
     await boss.page.waitForTimeout(900);
-    await boss.page.screenshot({ path: `${out}/admin-${scheme}.png` });
+    await boss.page.screenshot({ path: `${out}/admin-${scheme}.jpg`, type: 'jpeg', quality: 75 });
     await open(boss.page, '#/admin/policy');
-    await boss.page.screenshot({ path: `${out}/policy-${scheme}.png` });
+    await boss.page.screenshot({ path: `${out}/policy-${scheme}.jpg`, type: 'jpeg', quality: 75 });
     await boss.context.close();
 
     const phone = await Person.arrive(browser, host, { ...options, viewport: { width: 390, height: 760 } });
     await phone.signIn('member');
     await phone.page.waitForTimeout(900);
-    await phone.page.screenshot({ path: `${out}/phone-images-${scheme}.png` });
+    await phone.page.screenshot({ path: `${out}/phone-images-${scheme}.jpg`, type: 'jpeg', quality: 75 });
     await open(phone.page, `#/images/${shown}`);
     await phone.page.waitForTimeout(900);
-    await phone.page.screenshot({ path: `${out}/phone-image-${scheme}.png` });
+    await phone.page.screenshot({ path: `${out}/phone-image-${scheme}.jpg`, type: 'jpeg', quality: 75 });
     await phone.context.close();
   }
 } finally {

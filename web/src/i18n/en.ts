@@ -104,7 +104,7 @@ export const en = {
 
   status,
   progress: {
-    uploading: (percent: number) => `Queued · uploading ${percent} %`,
+    uploading: (percent: number) => `Queued · ${percent} % sent`,
     paused: (percent: number) => `Queued · paused at ${percent} %`,
     interrupted: 'Queued · upload interrupted',
     inQueue: 'Queued · waits for its turn',
@@ -571,6 +571,7 @@ export const en = {
     uploads: 'Open uploads',
     ofLimit: (used: string, limit: string) => `${used} of ${limit}`,
     noLimit: (used: string) => `${used}, no limit`,
+    access: 'Access',
     role: 'Your role',
     may: 'You may',
     loading: 'Loading the usage',

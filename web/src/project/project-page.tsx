@@ -43,7 +43,7 @@ export default function ProjectPage() {
             <Waiting />
           )}
         </Container>
-        <Container header={<Header variant="h2">{t.admin.people}</Header>}>
+        <Container header={<Header variant="h2">{t.usage.access}</Header>}>
           <KeyValuePairs
             columns={2}
             items={[
