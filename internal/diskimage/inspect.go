@@ -31,8 +31,6 @@ func ParseBootRule(s string) (BootRule, error) {
 	return Warn, fmt.Errorf("boot rule %q: use warn, require or off", s)
 }
 
-func (b BootRule) String() string { return [...]string{"warn", "require", "off"}[min(b, 2)] }
-
 // Mode says how a fault is answered.
 type Mode uint8
 
@@ -54,8 +52,6 @@ func ParseMode(s string) (Mode, error) {
 	}
 	return Strict, fmt.Errorf("inspection mode %q: use strict or lenient", s)
 }
-
-func (m Mode) String() string { return [...]string{"strict", "lenient"}[min(m, 1)] }
 
 // Options is what is known about an image before it is read. The zero value lets Inspect find out everything.
 type Options struct {

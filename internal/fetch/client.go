@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -48,7 +49,7 @@ func New(rules Rules, o Options) *Client {
 		o.Resolver = net.DefaultResolver
 	}
 	d := dialer{rules: rules, resolver: o.Resolver}
-	c := &Client{rules: rules, stall: or(o.Stall, time.Minute), pause: or(o.Pause, time.Second), tries: or(o.Tries, 5)}
+	c := &Client{rules: rules, stall: cmp.Or(o.Stall, time.Minute), pause: cmp.Or(o.Pause, time.Second), tries: cmp.Or(o.Tries, 5)}
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  nil, // not from the environment: a proxy would resolve for itself
@@ -71,14 +72,6 @@ func http1() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true) // ranges in parallel are better off on connections of their own
 	return p
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 var errRefused = errors.New("the address is refused")

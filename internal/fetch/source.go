@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ type reader struct {
 
 func (r *reader) Read(p []byte) (int, error) {
 	if r.done || r.err != nil {
-		return 0, or(r.err, io.EOF)
+		return 0, cmp.Or(r.err, io.EOF)
 	}
 	if len(p) == 0 {
 		return 0, nil

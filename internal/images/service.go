@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -55,19 +56,12 @@ const (
 
 // WithDefaults fills in what is zero.
 func (l ServiceLimits) WithDefaults() ServiceLimits {
-	set(&l.MaxSize, MaxImageSize)
-	set(&l.PutUpTo, DefaultPutUpTo)
-	set(&l.MaxParts, DefaultMaxParts)
-	set(&l.URLLife, DefaultURLLife)
-	set(&l.UploadLife, DefaultUploadLife)
+	l.MaxSize = cmp.Or(l.MaxSize, MaxImageSize)
+	l.PutUpTo = cmp.Or(l.PutUpTo, DefaultPutUpTo)
+	l.MaxParts = cmp.Or(l.MaxParts, DefaultMaxParts)
+	l.URLLife = cmp.Or(l.URLLife, DefaultURLLife)
+	l.UploadLife = cmp.Or(l.UploadLife, DefaultUploadLife)
 	return l
-}
-
-func set[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
 }
 
 // now is the time that goes into records: what every store can keep.

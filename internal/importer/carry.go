@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -148,7 +149,7 @@ func (r *run) inParts(ctx context.Context, i *images.Image, source *fetch.Source
 	defer stop(nil)
 	numbers := make(chan int)
 	var workers sync.WaitGroup
-	for range min(or(r.Parallel, 4), len(missing)) {
+	for range min(cmp.Or(r.Parallel, 4), len(missing)) {
 		workers.Go(func() {
 			for n := range numbers {
 				if err := r.part(all, i, source, n); err != nil {

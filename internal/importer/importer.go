@@ -10,6 +10,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,7 +52,7 @@ var storage = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, I
 // Run carries one import to its end: validated or failed, both of which are on the record. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
 // ErrContinue when time ran out. Other errors are ours rather than the source's; the import goes on by itself after a while.
 func (m *Importer) Run(ctx context.Context, imageID string) error {
-	r := &run{Importer: m, imageID: imageID, holder: m.NewID(), lease: or(m.Lease, 2*time.Minute), started: m.Now()}
+	r := &run{Importer: m, imageID: imageID, holder: m.NewID(), lease: cmp.Or(m.Lease, 2*time.Minute), started: m.Now()}
 	i, err := m.Images.ClaimImport(ctx, imageID, r.holder, r.lease)
 	if err != nil {
 		return unlessGone(err)
@@ -60,7 +61,7 @@ func (m *Importer) Run(ctx context.Context, imageID string) error {
 	defer stop(nil)
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		work, cancel = context.WithDeadlineCause(work, deadline.Add(-or(m.Margin, 30*time.Second)), ErrContinue)
+		work, cancel = context.WithDeadlineCause(work, deadline.Add(-cmp.Or(m.Margin, 30*time.Second)), ErrContinue)
 		defer cancel()
 	}
 	beating := make(chan struct{})
@@ -127,7 +128,7 @@ type run struct {
 
 // beat saves the progress and keeps the lease; it stops the work when nobody wants it any more.
 func (r *run) beat(ctx context.Context, stop context.CancelCauseFunc) {
-	ticker := time.NewTicker(or(r.Beat, 5*time.Second))
+	ticker := time.NewTicker(cmp.Or(r.Beat, 5*time.Second))
 	defer ticker.Stop()
 	kept := r.Now()
 	for {
@@ -193,12 +194,4 @@ func unlessGone(err error) error {
 		return nil
 	}
 	return err
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }

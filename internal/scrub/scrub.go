@@ -3,6 +3,7 @@
 package scrub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +44,7 @@ type Report struct {
 
 // Due does what is due now, at most one batch, and says whether there may be more.
 func (s *Scrubber) Due(ctx context.Context) (r Report, more bool, err error) {
-	limit := s.Batch
-	if limit == 0 {
-		limit = 100
-	}
+	limit := cmp.Or(s.Batch, 100)
 	due, err := s.Images.Store.Due(ctx, s.Now(), limit)
 	if err != nil {
 		return r, false, err
@@ -85,11 +83,9 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 		return s.Images.ExpireUpload(ctx, i)
 	case u.State == images.UploadReceived && u.Validation != nil:
 		r.Validated++
-		err := s.Validator.Run(ctx, i.ID, u.ID, nil)
-		if errors.Is(err, images.ErrBusy) || errors.Is(err, validation.ErrContinue) {
-			return nil
+		if err := s.Validator.Run(ctx, i.ID, u.ID, nil); !validation.InOtherHands(err) {
+			return err
 		}
-		return err
 	}
 	return nil
 }
@@ -99,19 +95,15 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
 	var failed error
 	err = s.Images.Blobs.List(ctx, "images/", "", func(o images.Stored) bool {
-		imageID, _, ok := images.ParseKey(o.Key)
-		if !ok {
-			return true
-		}
-		i, err := s.Images.Store.Image(ctx, imageID)
+		i, ok, err := s.record(ctx, o.Key)
 		switch {
-		case err != nil && images.KindOf(err) != images.NotFound:
-			failed = fmt.Errorf("record of %s: %w", o.Key, err)
+		case err != nil:
+			failed = err
 			return false
-		case err == nil && i.Blob != nil && i.Blob.Key == o.Key:
+		case !ok, i != nil && i.Blob != nil && i.Blob.Key == o.Key:
 			return true
-		case err == nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > s.grace():
-			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !errors.Is(err, validation.ErrContinue) && !errors.Is(err, images.ErrBusy) {
+		case i != nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > s.grace():
+			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !validation.InOtherHands(err) {
 				r.Failed++
 				s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("key", o.Key), slog.String("error", err.Error()))
 			} else {
@@ -122,3 +114,21 @@ func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
 	})
 	return r, errors.Join(err, failed, ctx.Err())
 }
+
+// record is that of the image to which a key belongs, nil when there is none (any more); ok is false when the key is not of an upload.
+func (s *Scrubber) record(ctx context.Context, key string) (i *images.Image, ok bool, err error) {
+	imageID, _, ok := images.ParseKey(key)
+	if !ok {
+		return nil, false, nil
+	}
+	switch i, err = s.Images.Store.Image(ctx, imageID); {
+	case err == nil:
+		return i, true, nil
+	case images.KindOf(err) == images.NotFound:
+		return nil, true, nil
+	}
+	return nil, true, fmt.Errorf("record of %s: %w", key, err)
+}
+
+// grace is how old something without a record must be before it goes.
+func (s *Scrubber) grace() time.Duration { return cmp.Or(s.Grace, time.Hour) }

@@ -21,7 +21,6 @@ type Store struct {
 	path    string
 	writes  chan *write
 	readers chan *conn
-	count   int // of readers
 	limits  limits
 	sync    string // PRAGMA synchronous of the writer
 
@@ -36,12 +35,12 @@ var _ images.Store = (*Store)(nil)
 // Option changes how a Store is opened.
 type Option func(*Store)
 
-// Readers is how many calls can read at once, 4 when not given. Each has a connection of about 4 MiB.
-func Readers(n int) Option { return func(s *Store) { s.count = n } }
-
 // Relaxed lets a write return before it is on the disk: it survives kill -9, but a power cut can take the last seconds, and never the
 // database. It is for disks that are slow to flush.
 func Relaxed() Option { return func(s *Store) { s.sync = "NORMAL" } }
+
+// readerCount is how many calls can read at once. Each has a connection of about 4 MiB.
+const readerCount = 4
 
 // Settings of the connections. Caches are small: the operating system has the file in its own.
 const (
@@ -53,12 +52,9 @@ const (
 
 // Open opens the file, makes it when it is not there, and brings its schema up to date. The folder must exist.
 func Open(ctx context.Context, path string, options ...Option) (*Store, error) {
-	s := &Store{path: path, count: 4, limits: defaultLimits, sync: "FULL", writes: make(chan *write), closing: make(chan struct{}), closed: make(chan struct{})}
+	s := &Store{path: path, limits: defaultLimits, sync: "FULL", writes: make(chan *write), closing: make(chan struct{}), closed: make(chan struct{})}
 	for _, o := range options {
 		o(s)
-	}
-	if s.count < 1 {
-		return nil, fmt.Errorf("a store needs at least one reader, not %d", s.count)
 	}
 	if err := private(path); err != nil {
 		return nil, err
@@ -70,8 +66,8 @@ func Open(ctx context.Context, path string, options ...Option) (*Store, error) {
 	if err := migrate(ctx, writer, path); err != nil {
 		return nil, errors.Join(err, writer.close())
 	}
-	s.readers = make(chan *conn, s.count)
-	for range s.count {
+	s.readers = make(chan *conn, readerCount)
+	for range readerCount {
 		c, err := s.connect(ctx, commonSetup+readerSetup)
 		if err != nil {
 			return nil, errors.Join(err, writer.close(), s.closeReaders(len(s.readers)))
@@ -143,7 +139,7 @@ func (s *Store) Close() error {
 	s.once.Do(func() {
 		close(s.closing)
 		<-s.closed
-		s.closeErr = errors.Join(s.closeErr, s.closeReaders(s.count))
+		s.closeErr = errors.Join(s.closeErr, s.closeReaders(readerCount))
 	})
 	return s.closeErr
 }

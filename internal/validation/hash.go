@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -96,7 +97,7 @@ func (r *run) hash(ctx context.Context, h *images.Hashes, b images.Blob) (images
 
 func (r *run) timeIsUp(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return ok && time.Until(deadline) < orDefault(r.Margin, 20*time.Second)
+	return ok && time.Until(deadline) < cmp.Or(r.Margin, 20*time.Second)
 }
 
 type chunk struct {

@@ -7,6 +7,7 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,10 +84,15 @@ func (v *Validator) unwanted(ctx context.Context, imageID, uploadID string, b im
 	return v.Images.Blobs.Delete(ctx, b.Key)
 }
 
+// InOtherHands says of the error of a run that it is no failure: another run is at it, or will go on.
+func InOtherHands(err error) bool {
+	return errors.Is(err, images.ErrBusy) || errors.Is(err, ErrContinue)
+}
+
 // Run examines a received upload to its end: accepted or rejected. known are its digests when the host saw every byte, else nil. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
 // ErrContinue when time ran out.
 func (v *Validator) Run(ctx context.Context, imageID, uploadID string, known *images.Digests) error {
-	r := &run{Validator: v, imageID: imageID, uploadID: uploadID, known: known, holder: v.NewID(), lease: orDefault(v.Lease, 2*time.Minute)}
+	r := &run{Validator: v, imageID: imageID, uploadID: uploadID, known: known, holder: v.NewID(), lease: cmp.Or(v.Lease, 2*time.Minute)}
 	i, err := v.Images.Claim(ctx, imageID, uploadID, r.holder, r.lease)
 	if err != nil {
 		if images.KindOf(err) == images.NotFound {
@@ -219,11 +225,4 @@ func (o *object) ReadAt(p []byte, off int64) (int, error) {
 		err = io.EOF
 	}
 	return n, err
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }

@@ -4,7 +4,6 @@ package blobtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"bullion/infra/local/s3engine"
+	"bullion/internal/proctest"
 	"bullion/internal/s3store"
 	"bullion/internal/s3store/blobtest"
 )
@@ -31,7 +31,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	addr, err := freeAddr()
+	addr, err := proctest.FreeAddr()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -53,15 +53,6 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
-}
-
-// freeAddr finds a port that nobody listens on; the engine cannot tell which one it would have chosen.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 var buckets atomic.Int32

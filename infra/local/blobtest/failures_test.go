@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"bullion/internal/images"
+	"bullion/internal/proctest"
 	"bullion/internal/s3store"
 	"bullion/internal/s3store/blobtest"
 )
@@ -257,7 +258,7 @@ func TestAbortMultipartEndsWithTheContext(t *testing.T) {
 }
 
 func TestAStoreThatIsOutOfReachIsUnavailable(t *testing.T) {
-	nobody, err := freeAddr()
+	nobody, err := proctest.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

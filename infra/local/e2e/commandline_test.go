@@ -9,18 +9,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 // uploading is an upload that runs.
 type uploading struct {
 	*exec.Cmd
-	said *output
+	said *proctest.Output
 }
 
 // upload starts an upload and returns when some of its parts have arrived.
 func (s *server) upload(file, name string) *uploading {
 	s.t.Helper()
-	u := &uploading{s.command("bullion", "image", "create", "--file", file, "--disk-format", "raw", name), &output{}}
+	u := &uploading{s.command("bullion", "image", "create", "--file", file, "--disk-format", "raw", name), &proctest.Output{}}
 	u.Stdout, u.Stderr = u.said, u.said
 	if err := u.Start(); err != nil {
 		s.t.Fatal(err)

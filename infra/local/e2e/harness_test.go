@@ -8,16 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 // programs are built once: bulliond and bullion.
@@ -52,7 +52,7 @@ type server struct {
 	addr, s3  string
 	flags     []string
 	cmd       *exec.Cmd
-	out       *output
+	out       *proctest.Output
 	exited    chan struct{}
 	firstSays string // what the first start printed
 }
@@ -73,7 +73,7 @@ func (s *server) args() []string {
 
 func (s *server) start() {
 	s.t.Helper()
-	s.out = &output{}
+	s.out = &proctest.Output{}
 	s.cmd = exec.Command(filepath.Join(programs, "bulliond"), s.args()...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
@@ -197,32 +197,13 @@ func (s *server) leftovers() []string {
 	return s.objects()
 }
 
-// output collects what a process writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := proctest.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // sparse makes a file of size bytes that is a raw disk with a boot sector, some data at its end, and holes between.

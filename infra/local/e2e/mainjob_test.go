@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 func TestANewUserKeepsARealImage(t *testing.T) {
@@ -71,7 +73,7 @@ func TestAnUploadGoesOnAfterBothSidesWereKilled(t *testing.T) {
 	s := newServer(t)
 
 	cmd := s.command("bullion", "image", "create", "--file", file, "--disk-format", "raw", "big disk")
-	said := &output{}
+	said := &proctest.Output{}
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 // Whatever a user gets wrong is answered with one sentence that names the cause and the fix, and leaves nothing behind.
@@ -102,7 +104,7 @@ func TestAFileThatChangesDuringItsUploadDoesNotBecomeAnImage(t *testing.T) {
 			s := newServer(t)
 			file := sparse(t, 2<<30)
 			cmd := s.command("bullion", "image", "create", "--file", file, "--disk-format", "raw", "moving")
-			said := &output{}
+			said := &proctest.Output{}
 			cmd.Stdout, cmd.Stderr = said, said
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,6 +28,7 @@ import (
 	"bullion/internal/identity"
 	"bullion/internal/identity/dynamo"
 	"bullion/internal/identity/mototest"
+	"bullion/internal/proctest"
 )
 
 // built has the functions, and bullion, as they would be deployed but for this machine's processor. Absolute: the S3 engine changes the directory.
@@ -251,8 +251,7 @@ func (c *cloud) bullion(args ...string) string {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := proctest.FreeAddr()
 	ok(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }

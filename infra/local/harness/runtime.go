@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 // Lambda starts processes of one bootstrap and hands them events, one at a time each. Set the exported fields before the first call.
@@ -154,7 +155,7 @@ type instance struct {
 	server *http.Server
 	next   chan invocation
 	gone   chan struct{}
-	output output
+	output proctest.Output
 	once   sync.Once
 
 	mu  sync.Mutex
@@ -253,22 +254,4 @@ func (p *instance) stop() {
 		<-p.gone
 		p.server.Close()
 	})
-}
-
-// output collects what a process writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

@@ -2,14 +2,12 @@ package host
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"bullion/infra/local/s3engine"
 	"bullion/internal/event"
-	"bullion/internal/images"
 	"bullion/internal/sqlitestore"
 	"bullion/internal/validation"
 )
@@ -114,7 +112,7 @@ func (h *host) scrub(ctx context.Context) {
 }
 
 func (h *host) warn(ctx context.Context, what string, err error) {
-	if ctx.Err() != nil || errors.Is(err, images.ErrBusy) || errors.Is(err, validation.ErrContinue) {
+	if ctx.Err() != nil || validation.InOtherHands(err) {
 		return
 	}
 	h.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", err.Error()))

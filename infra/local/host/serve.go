@@ -109,7 +109,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 		fmt.Fprintln(out, "Stopping. Uploads that are under way can be resumed after the next start.")
 	case err = <-failed:
 		if err == nil {
-			err = errStopped
+			err = errors.New("stopped")
 		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"bullion/infra/local/s3engine"
+	"bullion/internal/proctest"
 )
 
 // childEnv holds the configuration when the test binary is to be a server that a test can kill.
@@ -70,13 +71,13 @@ type child struct {
 	cmd     *exec.Cmd
 	in      io.Writer
 	out     *bufio.Reader
-	logs    *lockedBuffer
+	logs    *proctest.Output
 }
 
 // startChild runs a server in another process until the test ends. prepare may change the command.
 func startChild(t testing.TB, dir string, prepare ...func(*exec.Cmd)) *child {
 	t.Helper()
-	c := &child{cfg: config(t, dir), logs: &lockedBuffer{}}
+	c := &child{cfg: config(t, dir), logs: &proctest.Output{}}
 	text := must(json.Marshal(struct {
 		Dir, Addr, AccessKey, SecretKey, Region, Bucket string
 		AllowedOrigins                                  []string

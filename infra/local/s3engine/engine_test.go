@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"bullion/infra/local/s3engine"
+	"bullion/internal/proctest"
 )
 
 const (
@@ -41,7 +41,7 @@ type server struct {
 	*s3.Client
 	presign *s3.PresignClient
 	cfg     s3engine.Config
-	logs    *lockedBuffer
+	logs    *proctest.Output
 	stop    func()
 
 	mu     sync.Mutex
@@ -56,7 +56,7 @@ func start(t testing.TB, change ...func(*s3engine.Config)) *server {
 
 func startIn(t testing.TB, dir string, change ...func(*s3engine.Config)) *server {
 	t.Helper()
-	s := &server{logs: &lockedBuffer{}}
+	s := &server{logs: &proctest.Output{}}
 	s.cfg = config(t, dir)
 	s.cfg.Log = slog.New(slog.NewTextHandler(s.logs, nil))
 	s.cfg.Created = func(_ context.Context, o s3engine.Object) error {
@@ -109,36 +109,17 @@ func clients(endpoint string) (*s3.Client, *s3.PresignClient) {
 // freeAddr finds a port that nobody uses now (G10).
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := proctest.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 func (s *server) created() []s3engine.Object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]s3engine.Object(nil), s.events...)
-}
-
-// lockedBuffer is written by the server and read by the test.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // noise is n bytes that do not compress, different for each seed.

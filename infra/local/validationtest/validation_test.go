@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"bullion/infra/local/s3engine"
+	"bullion/infra/local/enginetest"
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -32,36 +31,7 @@ import (
 
 var blobs *s3store.Store
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "validationtest-")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			panic(err)
-		}
-		addr := l.Addr().String()
-		l.Close()
-		ctx, stop := context.WithCancel(context.Background())
-		engine, err := s3engine.Start(ctx, s3engine.Config{Dir: filepath.Join(dir, "s3"), Addr: addr, AccessKey: "test", SecretKey: "a secret of tests", Bucket: "images"})
-		if err != nil {
-			panic(err)
-		}
-		defer engine.Wait()
-		defer stop()
-		client, err := s3store.NewClient(s3store.Config{Endpoint: engine.Endpoint(), Region: "us-east-1", AccessKey: "test", SecretKey: "a secret of tests", PathStyle: true})
-		if err != nil {
-			panic(err)
-		}
-		if blobs, err = s3store.New(client, "images", s3store.Options{}); err != nil {
-			panic(err)
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, func(s *s3store.Store) { blobs = s })) }
 
 var alice = images.Caller{UserID: "alice", ProjectID: "p", Roles: []string{"member", "reader"}}
 

@@ -3,7 +3,6 @@
 package venvtest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"net"
@@ -11,10 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"bullion/internal/proctest"
 )
 
 // Bin returns the directory of the programs that the requirements install. When the environment variable is set, it names a virtual
@@ -76,7 +76,7 @@ func FreeAddress(t testing.TB) string {
 // does not.
 func Start(t testing.TB, address string, cmd *exec.Cmd) {
 	t.Helper()
-	var out lockedBuffer
+	var out proctest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
 	if err := cmd.Start(); err != nil {
@@ -106,22 +106,4 @@ func Start(t testing.TB, address string, cmd *exec.Cmd) {
 			t.Fatalf("%s does not listen at %s\n%s", cmd.Path, address, &out)
 		}
 	}
-}
-
-// lockedBuffer collects output that two streams write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
 
+	"bullion/internal/proctest"
 	"bullion/internal/s3store"
 	"bullion/internal/s3store/blobtest"
 )
@@ -51,12 +51,8 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := proctest.FreeAddr()
 	if err != nil {
-		return 0, err
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
 		return 0, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
