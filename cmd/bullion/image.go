@@ -14,7 +14,7 @@ import (
 func (a *app) imageCommand() *cobra.Command {
 	return group("image", "Work with images",
 		a.imageCreate(), a.imageUpload(), a.imageList(), a.imageShow(), a.imageSet(), a.imageUnset(), a.imageSave(), a.imageDelete(),
-		a.imageShare(), a.imageUnshare(), a.imageMembers(), a.imageAnswer("accept", "accepted"), a.imageAnswer("reject", "rejected"),
+		a.imageShare(), a.imageUnshare(), a.imageMembers(), a.imageAnswer("accept", "accepted"), a.imageAnswer("reject", "rejected"), a.imageHistory(),
 		a.imageAction("deactivate", "Keep everyone but administrators from downloading an image"),
 		a.imageAction("reactivate", "Let people download a deactivated image again"))
 }

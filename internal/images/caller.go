@@ -15,6 +15,11 @@ type Caller struct {
 // Has says whether the caller holds the role by name.
 func (c Caller) Has(role string) bool { return slices.Contains(c.Roles, role) }
 
+// Actor is who made a change, as events tell it; the zero value is the service itself.
+type Actor struct{ UserID, ProjectID string }
+
+func (c Caller) actor() Actor { return Actor{c.UserID, c.ProjectID} }
+
 // Policy says what a caller may do. Rules have the names of Glance's policy file
 // (add_image, get_image, publicize_image …). Target is the image concerned, nil where there is
 // none yet. Policy is asked only about images that the caller can see: what a caller may

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -71,8 +72,8 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 const retries = 12
 
 // change reads a record, lets edit change a copy and writes it if nobody else did meanwhile, else it begins again. When edit returns
-// errUnchanged the record stays as it is and is returned. A change of status becomes an event.
-func (s *Service) change(ctx context.Context, id, actor string, edit func(*Image) error) (*Image, error) {
+// errUnchanged the record stays as it is and is returned. A change of state becomes an event.
+func (s *Service) change(ctx context.Context, id string, actor Actor, edit func(*Image) error) (*Image, error) {
 	return Change(ctx, s.Store, id, actor, s.quota, edit)
 }
 
@@ -87,9 +88,9 @@ func (s *Service) quota(projectID string) *Usage {
 var ErrUnchanged = errors.New("unchanged")
 
 // Change reads a record, lets edit change a copy and writes it if nobody else did meanwhile, else it begins again. It is the one
-// way in which records change. When edit returns ErrUnchanged nothing is written and the record is returned as it is. actor is the
-// user, "" for the service itself. quota gives the limit of the owner; nil does not bound.
-func Change(ctx context.Context, store Store, id, actor string, quota func(string) *Usage, edit func(*Image) error) (*Image, error) {
+// way in which records change. When edit returns ErrUnchanged nothing is written and the record is returned as it is. actor is who
+// did it, the zero Actor for the service itself. quota gives the limit of the owner; nil does not bound.
+func Change(ctx context.Context, store Store, id string, actor Actor, quota func(string) *Usage, edit func(*Image) error) (*Image, error) {
 	for try := 0; ; try++ {
 		was, err := store.Image(ctx, id)
 		if err != nil {
@@ -119,14 +120,22 @@ func Change(ctx context.Context, store Store, id, actor string, quota func(strin
 	}
 }
 
-// eventOf tells of a change of status; other changes concern nobody else.
-func eventOf(was, is *Image, actor string) *Event {
-	e := &Event{ImageID: is.ID, At: is.UpdatedAt, Owner: is.Owner, Actor: actor, To: is.Status}
+// eventOf tells of a change of status, of who may see the image, or of whose it is; other changes concern nobody else.
+func eventOf(was, is *Image, actor Actor) *Event {
+	e := &Event{ImageID: is.ID, At: is.UpdatedAt, Owner: is.Owner, Actor: actor.UserID, ActorProject: actor.ProjectID, To: is.Status}
 	if was != nil {
-		if was.Status == is.Status {
+		e.From = was.Status
+		switch {
+		case was.Status != is.Status:
+		case was.Owner != is.Owner:
+			e.Reason = fmt.Sprintf("The owner is project %s; it was %s.", is.Owner, was.Owner)
+			return e
+		case was.Visibility != is.Visibility:
+			e.Reason = fmt.Sprintf("The visibility is %s; it was %s.", is.Visibility, was.Visibility)
+			return e
+		default:
 			return nil
 		}
-		e.From = was.Status
 	}
 	if was != nil && was.Import.running() && is.Import != nil && is.Import.State == TaskFailure {
 		e.Reason = is.Import.Message

@@ -28,7 +28,7 @@ func (s *Service) Create(ctx context.Context, c Caller, id string, ops []PatchOp
 	if err := i.move(StatusQueued, now); err != nil {
 		return nil, err
 	}
-	w := Write{Is: i, Limit: s.quota(i.Owner), Event: eventOf(nil, i, c.UserID)}
+	w := Write{Is: i, Limit: s.quota(i.Owner), Event: eventOf(nil, i, c.actor())}
 	if err := s.Store.Apply(ctx, w); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *Service) Patch(ctx context.Context, c Caller, id string, ifVersion int6
 	if _, err := s.allowed(ctx, c, id, "modify_image"); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, id, c.UserID, func(i *Image) error {
+	return s.change(ctx, id, c.actor(), func(i *Image) error {
 		was := i.Clone()
 		if ifVersion != 0 && i.Version != ifVersion {
 			return Errorf(PreconditionFailed, "Image %s has changed since you read it; read it again and repeat the change.", id)
@@ -138,7 +138,7 @@ func (s *Service) Delete(ctx context.Context, c Caller, id string) error {
 	if _, err := s.allowed(ctx, c, id, "delete_image"); err != nil {
 		return err
 	}
-	i, err := s.change(ctx, id, c.UserID, func(i *Image) error {
+	i, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if i.Status == StatusPendingDelete {
 			return errNoImage(id)
 		}
@@ -169,7 +169,7 @@ func (s *Service) FinishDelete(ctx context.Context, i *Image) error {
 	if err := is.move(StatusDeleted, s.now()); err != nil {
 		return err
 	}
-	return s.Store.Apply(ctx, Write{Was: i, Is: is, Event: eventOf(i, is, "")})
+	return s.Store.Apply(ctx, Write{Was: i, Is: is, Event: eventOf(i, is, Actor{})})
 }
 
 // dropBytes deletes everything that the uploads of an image left in the bucket. An image that never had an upload costs nothing.
@@ -208,7 +208,7 @@ func (s *Service) action(ctx context.Context, c Caller, id, rule string, to Stat
 	if _, err := s.allowed(ctx, c, id, rule); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, id, c.UserID, func(i *Image) error {
+	_, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		switch i.Status {
 		case to:
 			return ErrUnchanged
@@ -250,7 +250,7 @@ func (s *Service) editTags(ctx context.Context, c Caller, id string, edit func(*
 	if _, err := s.allowed(ctx, c, id, "modify_image"); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, id, c.UserID, func(i *Image) error {
+	_, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if err := edit(i); err != nil {
 			return err
 		}
@@ -260,10 +260,26 @@ func (s *Service) editTags(ctx context.Context, c Caller, id string, edit func(*
 	return err
 }
 
-// History returns up to limit events of an image that the caller can change, those with a Seq above after.
+// History returns up to limit events of an image that the caller can change, those with a Seq above after. Of an image that is deleted they stay
+// readable for the project that had it last, as long as there is a record of the id.
 func (s *Service) History(ctx context.Context, c Caller, id string, after int64, limit int) ([]Event, error) {
-	if _, err := s.allowed(ctx, c, id, "get_image", "modify_image"); err != nil {
+	i, err := s.Store.Position(ctx, id)
+	if err != nil && KindOf(err) == NotFound {
+		return nil, errNoImage(id)
+	} else if err != nil {
 		return nil, err
+	}
+	if i.Status != StatusDeleted && i.Status != StatusPendingDelete {
+		if _, err := s.allowed(ctx, c, id, "get_image", "modify_image"); err != nil {
+			return nil, err
+		}
+	} else if !s.Policy.SeesAll(c) {
+		if c.ProjectID == "" || i.Owner != c.ProjectID {
+			return nil, errNoImage(id)
+		}
+		if err := s.permit(ctx, c, "modify_image", i); err != nil {
+			return nil, err
+		}
 	}
 	return s.Store.Events(ctx, id, after, limit)
 }

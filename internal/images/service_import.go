@@ -47,7 +47,7 @@ func (s *Service) StartImport(ctx context.Context, c Caller, id string, r Import
 	if err := s.FinishUpload(ctx, i); err != nil {
 		return nil, err
 	}
-	i, err = s.change(ctx, id, c.UserID, func(i *Image) error {
+	i, err = s.change(ctx, id, c.actor(), func(i *Image) error {
 		switch {
 		case i.Status == StatusPendingDelete:
 			return errNoImage(id)
@@ -81,7 +81,7 @@ func (s *Service) CancelImport(ctx context.Context, c Caller, id string) error {
 	if _, err := s.allowed(ctx, c, id, "upload_image", "modify_image"); err != nil {
 		return err
 	}
-	i, err := s.change(ctx, id, c.UserID, func(i *Image) error {
+	i, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if !i.Fetching() {
 			return Errorf(Conflict, "Image %s is %s and fetches nothing that could be cancelled.", id, i.Status)
 		}
@@ -303,7 +303,7 @@ func (i *Image) failImport(message string, now time.Time) error {
 
 // fetching is change for an image whose bytes are being fetched.
 func (s *Service) fetching(ctx context.Context, imageID string, edit func(*Image, *Import) error) (*Image, error) {
-	return s.change(ctx, imageID, "", func(i *Image) error {
+	return s.change(ctx, imageID, Actor{}, func(i *Image) error {
 		if !i.Fetching() {
 			return errNotImporting(imageID)
 		}

@@ -78,7 +78,7 @@ func (s *Service) stream(ctx context.Context, c Caller, id string, r io.Reader, 
 	fail := func(err error) (*Image, Digests, error) {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		if endErr := s.endUpload(cleanup, i, c.UserID, UploadAborted); endErr != nil {
+		if endErr := s.endUpload(cleanup, i, c.actor(), UploadAborted); endErr != nil {
 			s.Log.LogAttrs(ctx, slog.LevelWarn, "a broken stream is left to scrub", slog.String("image", id), slog.String("error", endErr.Error()))
 		}
 		return nil, Digests{}, err
@@ -95,7 +95,7 @@ func (s *Service) stream(ctx context.Context, c Caller, id string, r io.Reader, 
 	if size >= 0 && b.Size != size {
 		return fail(Errorf(Invalid, "The body has %d bytes; the request announced %d.", b.Size, size))
 	}
-	i, err = s.change(ctx, id, c.UserID, func(i *Image) error {
+	i, err = s.change(ctx, id, c.actor(), func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != u.ID || i.Upload.State != UploadOpen || i.Status != status {
 			return Errorf(Conflict, "Image %s was deleted, or its upload given up, while its bytes arrived.", id)
 		}
@@ -152,7 +152,7 @@ func (r *reservingReader) reserve(now time.Time) error {
 	for want < r.n {
 		want += min(want, largestStep)
 	}
-	_, err := r.service.change(r.ctx, r.imageID, "", func(i *Image) error {
+	_, err := r.service.change(r.ctx, r.imageID, Actor{}, func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != r.uploadID || i.Upload.State != UploadOpen {
 			return Errorf(Conflict, "Image %s was deleted, or its upload given up, while its bytes arrived.", r.imageID)
 		}
@@ -179,7 +179,7 @@ func (s *Service) ImportStaged(ctx context.Context, c Caller, id string, r Impor
 	if _, err := s.allowed(ctx, c, id, "upload_image", "modify_image"); err != nil {
 		return nil, err
 	}
-	i, err := s.change(ctx, id, c.UserID, func(i *Image) error {
+	i, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if i.Status != StatusUploading || i.Upload == nil || !i.Upload.Staged || i.Upload.State != UploadReceived {
 			return Errorf(Conflict, "Image %s is %s and has no staged bytes; PUT them to /v2/images/%s/stage first.", id, i.Status, id)
 		}

@@ -80,7 +80,7 @@ func (s *Service) beginUpload(ctx context.Context, c Caller, id string, u *Uploa
 	if err := s.FinishUpload(ctx, i); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, id, c.UserID, func(i *Image) error {
+	return s.change(ctx, id, c.actor(), func(i *Image) error {
 		switch {
 		case i.Status == StatusPendingDelete:
 			return errNoImage(id)
@@ -110,7 +110,7 @@ func (s *Service) ensureMultipart(ctx context.Context, i *Image) (*Image, error)
 	if err != nil {
 		return nil, err
 	}
-	after, err := s.changeUpload(ctx, i.ID, u.ID, "", func(i *Image) error {
+	after, err := s.changeUpload(ctx, i.ID, u.ID, Actor{}, func(i *Image) error {
 		if i.Upload.S3Upload != "" {
 			return ErrUnchanged
 		}
@@ -126,7 +126,7 @@ func (s *Service) ensureMultipart(ctx context.Context, i *Image) (*Image, error)
 }
 
 // changeUpload is change for the upload of that id, which must be open.
-func (s *Service) changeUpload(ctx context.Context, id, uploadID, actor string, edit func(*Image) error) (*Image, error) {
+func (s *Service) changeUpload(ctx context.Context, id, uploadID string, actor Actor, edit func(*Image) error) (*Image, error) {
 	return s.change(ctx, id, actor, func(i *Image) error {
 		if err := openUpload(i, uploadID); err != nil {
 			return err
@@ -218,7 +218,7 @@ func (s *Service) SignParts(ctx context.Context, c Caller, id, uploadID string, 
 	}
 	// A write for every call would cost more than the signature; an hour is near enough for a life of days.
 	if now := s.now(); now.Sub(i.Upload.UpdatedAt) > time.Hour {
-		i, err = s.changeUpload(ctx, id, uploadID, c.UserID, func(i *Image) error {
+		i, err = s.changeUpload(ctx, id, uploadID, c.actor(), func(i *Image) error {
 			i.Upload.UpdatedAt, i.Upload.ExpiresAt = now, now.Add(s.Limits.UploadLife)
 			return nil
 		})
@@ -323,7 +323,7 @@ func (s *Service) Receive(ctx context.Context, b Blob) (*Image, error) {
 	if !ok {
 		return nil, Errorf(NotFound, "Key %.200q is not of an upload.", b.Key)
 	}
-	return s.change(ctx, imageID, "", func(i *Image) error {
+	return s.change(ctx, imageID, Actor{}, func(i *Image) error {
 		u := i.Upload
 		if u == nil || u.ID != uploadID || i.Status == StatusPendingDelete {
 			return Errorf(NotFound, "Nobody waits for upload %s of image %s.", uploadID, imageID)
@@ -351,16 +351,16 @@ func (s *Service) AbortUpload(ctx context.Context, c Caller, id, uploadID string
 	if err != nil {
 		return err
 	}
-	return s.endUpload(ctx, i, c.UserID, UploadAborted)
+	return s.endUpload(ctx, i, c.actor(), UploadAborted)
 }
 
 // ExpireUpload gives up, for the service, an upload that was open for too long.
 func (s *Service) ExpireUpload(ctx context.Context, i *Image) error {
-	return s.endUpload(ctx, i, "", UploadExpired)
+	return s.endUpload(ctx, i, Actor{}, UploadExpired)
 }
 
 // endUpload decides first and deletes then: once the record says that the upload ends, nothing can make an image of its bytes any more.
-func (s *Service) endUpload(ctx context.Context, i *Image, actor string, outcome UploadState) error {
+func (s *Service) endUpload(ctx context.Context, i *Image, actor Actor, outcome UploadState) error {
 	uploadID := i.Upload.ID
 	i, err := s.change(ctx, i.ID, actor, func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != uploadID || !i.Upload.Live() {
@@ -399,7 +399,7 @@ func (s *Service) FinishUpload(ctx context.Context, i *Image) error {
 	if err := s.dropBytes(ctx, i); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, i.ID, "", func(i *Image) error {
+	_, err := s.change(ctx, i.ID, Actor{}, func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != uploadID || i.Upload.State != UploadEnding {
 			return ErrUnchanged
 		}

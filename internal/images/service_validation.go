@@ -118,7 +118,7 @@ func (i *Image) endImport(state TaskState, message string, now time.Time) {
 
 // examined is change for an upload that is being examined.
 func (s *Service) examined(ctx context.Context, imageID, uploadID string, edit func(*Image, *Validation) error) (*Image, error) {
-	return s.change(ctx, imageID, "", func(i *Image) error {
+	return s.change(ctx, imageID, Actor{}, func(i *Image) error {
 		if i.Status == StatusPendingDelete || i.Upload == nil || i.Upload.ID != uploadID || i.Upload.Validation == nil || i.Upload.State != UploadReceived {
 			return errNotWaiting(imageID, uploadID)
 		}

@@ -81,9 +81,11 @@ type Event struct {
 	At      time.Time `json:"at"`
 	Owner   string    `json:"owner"`           // project of the image
 	Actor   string    `json:"actor,omitempty"` // user id; "" for the service itself
-	From    Status    `json:"from,omitempty"`
-	To      Status    `json:"to"`
-	Reason  string    `json:"reason,omitempty"` // a sentence
+	// ActorProject is the project of the actor's token: an administrator's may be another than the owner.
+	ActorProject string `json:"actor_project,omitempty"`
+	From         Status `json:"from,omitempty"` // as To when the visibility or the owner changed
+	To           Status `json:"to"`
+	Reason       string `json:"reason,omitempty"` // a sentence
 }
 
 // Usage is what a project uses, or may use.

@@ -117,7 +117,7 @@ func BenchmarkChange(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		if _, err := images.Change(b.Context(), s, i.ID, "", nil, func(i *images.Image) error { i.MinDisk = int64(n); return nil }); err != nil {
+		if _, err := images.Change(b.Context(), s, i.ID, images.Actor{}, nil, func(i *images.Image) error { i.MinDisk = int64(n); return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

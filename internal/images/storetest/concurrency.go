@@ -84,7 +84,7 @@ func (s *suite) concurrency(t *testing.T) {
 		create(t, store, i)
 		err := together(s.Writers, func(w int) error {
 			for done := 0; done < each; {
-				_, err := images.Change(t.Context(), handles[w], i.ID, "", nil, func(i *images.Image) error {
+				_, err := images.Change(t.Context(), handles[w], i.ID, images.Actor{}, nil, func(i *images.Image) error {
 					n, err := strconv.Atoi(i.Properties["count"])
 					i.Properties["count"] = strconv.Itoa(n + 1)
 					return err

@@ -26,7 +26,7 @@ func (s *suite) events(t *testing.T) {
 				is.Version = was.Version
 			}
 			if v%3 != 0 {
-				e := images.Event{ImageID: i.ID, At: epoch.Add(time.Duration(v) * time.Microsecond), Owner: i.Owner, Actor: "user", From: "queued",
+				e := images.Event{ImageID: i.ID, At: epoch.Add(time.Duration(v) * time.Microsecond), Owner: i.Owner, Actor: "user", ActorProject: "project", From: "queued",
 					To: is.Status, Reason: `It said "no" – naïvely.`}
 				w.Event = &e
 				e.Seq = 0

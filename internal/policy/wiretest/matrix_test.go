@@ -61,16 +61,19 @@ func newWorld(t *testing.T, rules *policy.Policy) *world {
 		ok(t, err)
 	}
 	w.mine, w.theirs = projects["mine"].ID, projects["theirs"].ID
-	for _, who := range []string{"admin", "member", "reader", "service", "unscoped"} {
+	for _, who := range []string{"admin", "member", "reader", "service", "unscoped", "stranger"} {
 		password := identity.NewPassword()
 		_, err := users.AddUser(ctx, who, "", password)
 		ok(t, err)
 		scope := `,"scope":{"project":{"id":"` + w.mine + `"}}`
-		role := who
-		if who == "unscoped" {
+		role, project := who, "mine"
+		switch who {
+		case "unscoped":
 			role, scope = "member", ""
+		case "stranger":
+			role, project, scope = "member", "theirs", `,"scope":{"project":{"id":"`+w.theirs+`"}}`
 		}
-		ok(t, users.Grant(ctx, who, "mine", role))
+		ok(t, users.Grant(ctx, who, project, role))
 		res := httptest.NewRecorder()
 		service.Handler().ServeHTTP(res, httptest.NewRequest("POST", "/v3/auth/tokens", strings.NewReader(
 			`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"`+who+`","domain":{"id":"default"},"password":"`+password+`"}}}`+scope+`}}`)))

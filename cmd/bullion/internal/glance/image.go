@@ -76,6 +76,17 @@ func (i *Image) MarshalJSON() ([]byte, error) { return i.raw, nil }
 // UploadID names the image's open or last upload, "" when there was none or the service does not know uploads.
 func (i *Image) UploadID() string { return i.Properties["bullion_upload"] }
 
+// Event is a change of an image.
+type Event struct {
+	Seq          int64     `json:"seq"`
+	At           time.Time `json:"at"`
+	From         string    `json:"from,omitempty"`
+	To           string    `json:"to"`
+	Reason       string    `json:"reason,omitempty"`
+	Actor        string    `json:"actor,omitempty"` // user id; "" for the service
+	ActorProject string    `json:"actor_project,omitempty"`
+}
+
 // Member is a project with which an image is shared.
 type Member struct {
 	ProjectID string    `json:"member_id"`

@@ -169,6 +169,22 @@ func (c *Client) Find(ctx context.Context, ref string) (*Image, error) {
 	return nil, &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("There is no image %q that you may see; bullion image list shows those that you may.", ref)}
 }
 
+// History lists what happened to an image, the oldest first.
+func (c *Client) History(ctx context.Context, id string) ([]Event, error) {
+	var all []Event
+	for {
+		var page struct{ Events []Event }
+		path := imagePath(id, "history")
+		if len(all) > 0 {
+			path += fmt.Sprintf("?after=%d", all[len(all)-1].Seq)
+		}
+		if err := c.do(ctx, http.MethodGet, path, nil, &page, 200); err != nil || len(page.Events) == 0 {
+			return all, err
+		}
+		all = append(all, page.Events...)
+	}
+}
+
 // Members lists the projects with which an image is shared.
 func (c *Client) Members(ctx context.Context, id string) ([]Member, error) {
 	var list struct{ Members []Member }
