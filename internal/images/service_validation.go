@@ -10,6 +10,10 @@ import (
 // ends as a rejection, never as an image that is importing for ever.
 const maxAttempts = 4
 
+// uncountedFor is for how long an examination that ends in an error, such as storage that does not answer, is begun again without counting as one
+// of maxAttempts: the bytes of an image outlive an outage. After that its errors count too, so that it ends.
+const uncountedFor = 24 * time.Hour
+
 // Facts are what an examination proved.
 type Facts struct {
 	Digests
@@ -31,7 +35,7 @@ func (s *Service) Claim(ctx context.Context, imageID, uploadID, holder string, l
 		if v.Attempts >= maxAttempts {
 			i.Upload.Rejection = &Rejection{
 				Code:    "examination_failed",
-				Message: "The file could not be examined: every attempt ended before its time.",
+				Message: "The file could not be examined: every attempt failed or ended before its time.",
 				Hint:    "Check the file with qemu-img check, or convert it with qemu-img convert, and upload it again.",
 			}
 			return i.endUpload(UploadRejected, now)
@@ -64,10 +68,15 @@ func (s *Service) Progress(ctx context.Context, imageID, uploadID, holder string
 	return err
 }
 
-// Release gives the examination back, for another process to go on with at once.
+// Release gives the examination back, for another process to go on with at once. Whoever can do that did not die, so the attempt is not counted
+// (uncountedFor).
 func (s *Service) Release(ctx context.Context, imageID, uploadID, holder string) error {
 	_, err := s.held(ctx, imageID, uploadID, holder, func(_ *Image, v *Validation) error {
-		v.Holder, v.LeaseUntil = "", s.now()
+		now := s.now()
+		v.Holder, v.LeaseUntil = "", now
+		if now.Sub(v.StartedAt) < uncountedFor {
+			v.Attempts = max(v.Attempts-1, 0)
+		}
 		return nil
 	})
 	return err

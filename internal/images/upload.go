@@ -101,7 +101,7 @@ type Validation struct {
 	Phase      Phase     `json:"phase"`
 	Hashed     int64     `json:"hashed"`               // bytes
 	HashState  []byte    `json:"hash_state,omitempty"` // opaque; as secret as the image
-	Attempts   int       `json:"attempts"`             // claims so far
+	Attempts   int       `json:"attempts"`             // claims that did not get further
 	Holder     string    `json:"holder,omitempty"`     // who works on it
 	LeaseUntil time.Time `json:"lease_until"`          // after which anybody may claim it
 	StartedAt  time.Time `json:"started_at"`

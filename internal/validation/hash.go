@@ -13,6 +13,9 @@ import (
 const (
 	chunkSize = 8 << 20 // bytes of one ranged read
 	ahead     = 4       // ranged reads under way at once
+
+	// saveEvery is how often the state is saved while the lease is far from its end: people watch the progress.
+	saveEvery = 5 * time.Second
 )
 
 // digests are the hashes of the whole object: those that the host knows, or those of one pass over it.
@@ -75,7 +78,7 @@ func (r *run) hash(ctx context.Context, h *images.Hashes, b images.Blob) (images
 		h.Write(c.data)
 		buffers.Put(&c.data)
 		stop := r.timeIsUp(ctx)
-		if !stop && h.Len() < b.Size && r.Now().Sub(saved) < r.lease/4 {
+		if !stop && h.Len() < b.Size && r.Now().Sub(saved) < min(saveEvery, r.lease/4) {
 			continue
 		}
 		if h.Len() == b.Size {

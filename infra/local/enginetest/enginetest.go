@@ -13,6 +13,23 @@ import (
 	"bullion/internal/s3store"
 )
 
+const accessKey, secretKey, region, bucket = "test", "a secret of tests", "us-east-1", "images"
+
+// endpoint is where the engine of this process answers.
+var endpoint string
+
+// Endpoint is where the engine answers, for Blobs in another process.
+func Endpoint() string { return endpoint }
+
+// Blobs are those of the engine that answers there.
+func Blobs(endpoint string) (*s3store.Store, error) {
+	client, err := s3store.NewClient(s3store.Config{Endpoint: endpoint, Region: region, AccessKey: accessKey, SecretKey: secretKey, PathStyle: true})
+	if err != nil {
+		return nil, err
+	}
+	return s3store.New(client, bucket, s3store.Options{})
+}
+
 // Main starts an engine with one bucket, hands its blobs to use, runs the tests, and returns their exit status.
 func Main(m *testing.M, use func(*s3store.Store)) int {
 	code, err := run(m, use)
@@ -24,7 +41,6 @@ func Main(m *testing.M, use func(*s3store.Store)) int {
 }
 
 func run(m *testing.M, use func(*s3store.Store)) (code int, err error) {
-	const accessKey, secretKey, region, bucket = "test", "a secret of tests", "us-east-1", "images"
 	dir, err := os.MkdirTemp("", "enginetest-")
 	if err != nil {
 		return 1, err
@@ -40,11 +56,8 @@ func run(m *testing.M, use func(*s3store.Store)) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	client, err := s3store.NewClient(s3store.Config{Endpoint: engine.Endpoint(), Region: region, AccessKey: accessKey, SecretKey: secretKey, PathStyle: true})
-	if err != nil {
-		return 1, err
-	}
-	blobs, err := s3store.New(client, bucket, s3store.Options{})
+	endpoint = engine.Endpoint()
+	blobs, err := Blobs(endpoint)
 	if err != nil {
 		return 1, err
 	}

@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,7 +30,12 @@ import (
 
 var blobs *s3store.Store
 
-func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, func(s *s3store.Store) { blobs = s })) }
+func TestMain(m *testing.M) {
+	if orders := os.Getenv(childEnv); orders != "" {
+		os.Exit(validateAsChild(orders))
+	}
+	os.Exit(enginetest.Main(m, func(s *s3store.Store) { blobs = s }))
+}
 
 var alice = images.Caller{UserID: "alice", ProjectID: "p", Roles: []string{"member", "reader"}}
 
@@ -47,43 +51,23 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	log := slog.New(slog.DiscardHandler)
-	s := &images.Service{Store: store, Blobs: blobs, Policy: policy.Default(), Log: log, Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults()}
-	v := &validation.Validator{Images: s, Log: log, NewID: images.NewID, Now: time.Now}
-	s.Examine = v.Run
+	s, v := wire(store, blobs, time.Now)
 	return &world{t, s, v}
+}
+
+// wire is the service as a host puts it together.
+func wire(store images.Store, blobs images.Blobs, now func() time.Time) (*images.Service, *validation.Validator) {
+	log := slog.New(slog.DiscardHandler)
+	s := &images.Service{Store: store, Blobs: blobs, Policy: policy.Default(), Log: log, Now: now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults()}
+	v := &validation.Validator{Images: s, Log: log, NewID: images.NewID, Now: now}
+	s.Examine = v.Run
+	return s, v
 }
 
 // uploaded makes an image and sends its bytes, as a client does, up to the moment before the news of them.
 func (w *world) uploaded(data []byte, sha512hex string) (imageID, uploadID string) {
 	w.Helper()
-	i, err := w.service.Create(w.Context(), alice, "", []images.PatchOp{
-		{Op: "add", Name: "name", Value: "x"}, {Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
-	if err != nil {
-		w.Fatal(err)
-	}
-	u, err := w.service.OpenUpload(w.Context(), alice, i.ID, images.UploadRequest{Size: int64(len(data)), SHA512: sha512hex})
-	if err != nil {
-		w.Fatal(err)
-	}
-	for _, part := range u.Signed {
-		off := int64(part.Number-1) * u.Upload.PartSize
-		r, err := http.NewRequestWithContext(w.Context(), part.Method, part.URL, bytes.NewReader(data[off:off+part.Size]))
-		if err != nil {
-			w.Fatal(err)
-		}
-		r.Header = http.Header(part.Header).Clone()
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			w.Fatal(err)
-		}
-		text, _ := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			w.Fatalf("PUT: %s %s", answer.Status, text)
-		}
-	}
-	return i.ID, u.Upload.ID
+	return w.send(alice, file{disk: "raw", container: "bare", data: data, sha512: sha512hex})
 }
 
 func (w *world) arrived(ctx context.Context, imageID, uploadID string) error {
