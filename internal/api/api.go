@@ -99,6 +99,8 @@ func (a *api) routes() []route {
 		{pattern: "PUT /v2/images/{id}/stage", handle: a.stageFile},
 		{pattern: "POST /v2/images/{id}/import", handle: a.importImage},
 		{pattern: "GET /v2/images/{id}/tasks", handle: a.imageTasks},
+		{pattern: "GET /v2/images/{id}/locations", handle: a.listLocations},
+		{pattern: "POST /v2/images/{id}/locations", handle: a.addLocation},
 		{pattern: "GET /v2/images/{id}/file", handle: a.downloadFile},
 		{pattern: "GET /v2/images/{id}/download", handle: a.signDownload},
 

@@ -7,8 +7,8 @@ import (
 )
 
 // versionIDs are the versions whose additions are served, the newest first. 2.14 and 2.16 are of Glance's cache, which there is none of, and 2.10 deletes
-// from one of several stores.
-var versionIDs = []string{"v2.15", "v2.13", "v2.12", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
+// from one of several stores. Glance without a cache leaves the same ones out.
+var versionIDs = []string{"v2.17", "v2.15", "v2.13", "v2.12", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"}
 
 func versionDocument(r *http.Request) any {
 	type link struct {

@@ -202,6 +202,9 @@ func parsePatch(raw []map[string]any, old bool) ([]images.PatchOp, error) {
 		if op.Op == "" {
 			return nil, images.Errorf(images.Invalid, "Operation %d of the patch has no op; use add, replace or remove.", n)
 		}
+		if strings.HasPrefix(path, "/locations/") {
+			path = "/locations" // one of a list, which is refused as a whole
+		}
 		var err error
 		if op.Name, err = pointer(path); err != nil {
 			return nil, err

@@ -49,19 +49,16 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	if store := r.Header.Get("X-Image-Meta-Store"); store != "" && store != storeID {
 		return images.Errorf(images.Conflict, "X-Image-Meta-Store: there is no store %.80q; the one store is %s.", store, storeID)
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, raw); err != nil {
-		return images.Wrap(images.Invalid, err, "The body is not JSON.")
-	}
-	if compact.Len() > maxImportRequest {
-		return images.Errorf(images.TooLarge, "The body of an import has at most %d bytes.", maxImportRequest)
+	kept, err := keptRequest(raw)
+	if err != nil {
+		return err
 	}
 	take := a.Images.ImportStaged
 	if body.Method.Name == webDownload {
 		take = a.Images.StartImport
 	}
-	_, err := take(r.Context(), callerOf(r), r.PathValue("id"), images.ImportRequest{Method: body.Method.Name, URI: body.Method.URI,
-		Checksum: body.Method.Checksum, RequestID: RequestID(r.Context()), Body: compact.String()})
+	_, err = take(r.Context(), callerOf(r), r.PathValue("id"), images.ImportRequest{Method: body.Method.Name, URI: body.Method.URI,
+		Checksum: body.Method.Checksum, RequestID: RequestID(r.Context()), Body: kept})
 	if err != nil {
 		return err
 	}
@@ -71,6 +68,18 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 
 // maxImportRequest bounds what is kept of an import call, in bytes: it is part of the record.
 const maxImportRequest = 4 << 10
+
+// keptRequest is the body of an import call as the record keeps it.
+func keptRequest(raw json.RawMessage) (string, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return "", images.Wrap(images.Invalid, err, "The body is not JSON.")
+	}
+	if compact.Len() > maxImportRequest {
+		return "", images.Errorf(images.TooLarge, "The body of an import has at most %d bytes.", maxImportRequest)
+	}
+	return compact.String(), nil
+}
 
 // importStatus adds what Glance shows of an import that runs or has failed. It ends with the image's being active, as Glance's is empty then.
 func importStatus(b *object, i *images.Image) {

@@ -116,7 +116,7 @@ var taskSchema = schema{
 	"name": "task",
 	"properties": schema{
 		"id":         text("The task's id: that of its image.", uuid),
-		"type":       text("What the task does.", oneOf("import", "api_image_import")),
+		"type":       text("What the task does.", oneOf("import", "api_image_import", "location_import")),
 		"status":     text("How far it is.", oneOf("pending", "processing", "success", "failure")),
 		"input":      schema{"type": []string{"null", "object"}, "description": "What was asked."},
 		"result":     schema{"type": []string{"null", "object"}, "description": "What came of it."},

@@ -30,21 +30,34 @@ type taskDocument struct {
 	Schema    string           `json:"schema"`
 }
 
+// taskInput is what was asked for, in the words of the task's type.
 type taskInput struct {
-	ImageID   string          `json:"image_id"`
-	ImportReq json.RawMessage `json:"import_req"`
+	ImageID        string          `json:"image_id"`
+	ImportReq      json.RawMessage `json:"import_req,omitempty"`
+	LocURL         string          `json:"loc_url,omitempty"`
+	ValidationData json.RawMessage `json:"validation_data,omitempty"`
 }
 
-// taskType is the one type of task.
-const taskType = "api_image_import"
+// The types of task.
+const (
+	typeImport   = "api_image_import"
+	typeLocation = "location_import"
+)
 
 func task(i *images.Image) taskDocument {
 	m := i.Import
-	d := taskDocument{ID: m.TaskID, Type: taskType, Status: m.State, Owner: i.Owner, UserID: m.UserID, RequestID: m.RequestID, ImageID: i.ID,
+	d := taskDocument{ID: m.TaskID, Type: typeImport, Status: m.State, Owner: i.Owner, UserID: m.UserID, RequestID: m.RequestID, ImageID: i.ID,
 		Message: m.Message, CreatedAt: timestamp(m.CreatedAt), UpdatedAt: timestamp(m.UpdatedAt), Self: "/v2/tasks/" + m.TaskID, Schema: "/v2/schemas/task"}
-	d.Input = &taskInput{ImageID: i.ID, ImportReq: json.RawMessage("{}")}
+	request := json.RawMessage("{}")
 	if m.Request != "" {
-		d.Input.ImportReq = json.RawMessage(m.Request)
+		request = json.RawMessage(m.Request)
+	}
+	d.Input = &taskInput{ImageID: i.ID, ImportReq: request}
+	if m.Method == images.LocationImport {
+		var body locationBody
+		if json.Unmarshal(request, &body) == nil { // it was read once, before it was kept
+			d.Type, d.Input = typeLocation, &taskInput{ImageID: i.ID, LocURL: body.URL, ValidationData: body.ValidationData}
+		}
 	}
 	if m.State == images.TaskSuccess {
 		d.Result = map[string]any{"image_id": i.ID}

@@ -122,6 +122,9 @@ func writable(name string) error {
 	if slices.Contains(readOnly, name) {
 		return Errorf(Forbidden, "Attribute %q is read-only.", name)
 	}
+	if name == "locations" {
+		return Errorf(Forbidden, "The locations of an image are not shown and cannot be set; POST …/locations has the service fetch a file and keep it.")
+	}
 	if slices.Contains(reserved, name) || slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 		return Errorf(Forbidden, "Attribute %q is reserved.", name)
 	}

@@ -42,12 +42,18 @@ func (s *Service) StartImport(ctx context.Context, c Caller, id string, r Import
 		return nil, Wrap(Invalid, err, "method.uri: %s", err)
 	}
 	if r.Checksum = strings.ToLower(r.Checksum); r.Checksum != "" && !validChecksum(r.Checksum) {
-		return nil, Errorf(Invalid, "method.checksum must be sha256:, sha512: or md5: and the hexadecimal digits of the file's checksum.")
+		return nil, Errorf(Invalid, "method.checksum must be sha256:, sha512:, sha1: or md5: and the hexadecimal digits of the file's checksum.")
 	}
+	return s.beginFetch(ctx, c, i, r)
+}
+
+// beginFetch puts an import on the record, whose source and checksum were looked at and which the rules allow.
+func (s *Service) beginFetch(ctx context.Context, c Caller, i *Image, r ImportRequest) (*Image, error) {
 	if err := s.FinishUpload(ctx, i); err != nil {
 		return nil, err
 	}
-	i, err = s.change(ctx, id, c.actor(), func(i *Image) error {
+	id := i.ID
+	i, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		switch {
 		case i.Status == StatusPendingDelete:
 			return errNoImage(id)
@@ -72,7 +78,7 @@ func (s *Service) StartImport(ctx context.Context, c Caller, id string, r Import
 
 func validChecksum(text string) bool {
 	algo, digits, _ := strings.Cut(text, ":")
-	length := map[string]int{"md5": 32, "sha256": 64, "sha512": 128}[algo]
+	length := map[string]int{"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}[algo]
 	return length > 0 && isHex(digits, length)
 }
 

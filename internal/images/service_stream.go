@@ -167,9 +167,9 @@ func (r *reservingReader) reserve(now time.Time) error {
 
 // ImportRequest is a call of POST …/import.
 type ImportRequest struct {
-	Method    string // glance-direct or web-download
-	URI       string // of web-download
-	Checksum  string // of web-download: that of the file at the URI, as sha256:HEX; "" when not given
+	Method    string // glance-direct, web-download or LocationImport
+	URI       string // of a fetch
+	Checksum  string // of a fetch: that of the file at the URI, as sha256:HEX; "" when not given
 	RequestID string
 	Body      string // as it came, for the task
 }
@@ -181,7 +181,7 @@ func (s *Service) ImportStaged(ctx context.Context, c Caller, id string, r Impor
 	}
 	i, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if i.Status != StatusUploading || i.Upload == nil || !i.Upload.Staged || i.Upload.State != UploadReceived {
-			return Errorf(Conflict, "Image %s is %s and has no staged bytes; PUT them to /v2/images/%s/stage first.", id, i.Status, id)
+			return Errorf(Conflict, "Image %s is %s and has no staged bytes; PUT them to its stage first.", id, i.Status)
 		}
 		now := s.now()
 		i.Import = &Import{TaskID: id, Method: r.Method, State: TaskProcessing, RequestID: r.RequestID, Request: r.Body, UserID: c.UserID, CreatedAt: now, UpdatedAt: now}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -31,7 +32,7 @@ func (r *run) fetch(ctx context.Context, i *images.Image) (images.Blob, *images.
 	}
 	r.total.Store(max(source.Size, 0))
 	packed := ""
-	if i.ContainerFormat != "compressed" {
+	if i.ContainerFormat != "compressed" && i.Import.Method != images.LocationImport {
 		packed = packedBy(source.Head)
 	}
 	algo, digits, _ := strings.Cut(i.Import.Checksum, ":")
@@ -132,6 +133,8 @@ func hashOf(algo string) hash.Hash {
 	switch algo {
 	case "md5":
 		return md5.New()
+	case "sha1":
+		return sha1.New()
 	case "sha512":
 		return sha512.New()
 	}

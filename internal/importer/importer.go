@@ -5,7 +5,7 @@
 // with those that are missing; a stream begins anew. Whatever is fetched then goes the way of every upload: only package validation makes an
 // image active.
 //
-// Files that are packed with gzip, bzip2, xz or Zstandard are stored unpacked, unless the image's container_format is compressed. They, and files whose checksum is not a
+// Files that are packed with gzip, bzip2, xz or Zstandard are stored unpacked, unless the image's container_format is compressed or the file is a location. They, and files whose checksum is not a
 // SHA-512, go as a stream. A checksum is of the file as the source has it.
 package importer
 

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -285,6 +286,61 @@ func TestAChecksumDecides(t *testing.T) {
 			id = w.started(c.algo + ":" + strings.Repeat("0", len(c.good)))
 			w.run(id)
 			w.isFailed(id, c.sentence)
+		})
+	}
+}
+
+func TestALocationIsFetchedAsItIs(t *testing.T) {
+	data := noise(1 << 20)
+	m, s1, s256, s512 := md5.Sum(data), sha1.Sum(data), sha256.Sum256(data), sha512.Sum512(data)
+	packed := pack(t, "gzip", data)
+	s512Packed := sha512.Sum512(packed)
+	for _, c := range []struct {
+		name, checksum string
+		served         []byte
+		want           string // "" for an active image
+	}{
+		{"without a hash", "", data, ""},
+		{"with its MD5", "md5:" + hex.EncodeToString(m[:]), data, ""},
+		{"with its SHA-1", "sha1:" + hex.EncodeToString(s1[:]), data, ""},
+		{"with its SHA-256", "sha256:" + hex.EncodeToString(s256[:]), data, ""},
+		{"with its SHA-512", "sha512:" + hex.EncodeToString(s512[:]), data, ""},
+		{"with another SHA-1", "sha1:" + strings.Repeat("0", 40), data, "SHA1"},
+		{"with another SHA-512", "sha512:" + strings.Repeat("0", 128), data, "SHA-512"},
+		{"packed: these bytes are the image, and gzip is no disk", "sha512:" + hex.EncodeToString(s512Packed[:]), packed, "gzip"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, c.served) })
+			i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{
+				{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.service.AddLocation(t.Context(), alice, i.ID, images.ImportRequest{URI: w.source, Checksum: c.checksum, Body: "{}"}); err != nil {
+				t.Fatal(err)
+			}
+			w.run(i.ID)
+			if c.want != "" {
+				w.isFailed(i.ID, c.want)
+				return
+			}
+			w.isActive(i.ID, data)
+			if _, err := w.service.Location(t.Context(), alice, i.ID); images.KindOf(err) != images.Forbidden {
+				t.Errorf("a member who asks where the bytes are: %v, want Forbidden", err)
+			}
+			nova := images.Caller{UserID: "nova", ProjectID: "p", Roles: []string{"service"}}
+			signed, err := w.service.Location(t.Context(), nova, i.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.Get(signed.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if got, err := io.ReadAll(res.Body); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("the address gave %d bytes, %v; want those of the image", len(got), err)
+			}
 		})
 	}
 }
