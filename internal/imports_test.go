@@ -21,6 +21,7 @@ var rules = []struct {
 	{"bullion/internal/sqlitestore", []string{"bullion/internal/api", "github.com/aws/"}, "stores know the domain alone"},
 	{"bullion/internal/s3store", []string{"bullion/internal/api", "bullion/internal/cloud"}, "stores know the domain alone"},
 	{"bullion/internal/validation", []string{"bullion/internal/api", "github.com/aws/", "database/sql"}, "the validation knows the contracts, not the stores"},
+	{"bullion/internal/notify", []string{"bullion/internal/api", "github.com/aws/", "database/sql", "bullion/internal/sqlitestore"}, "what tells of events knows neither the stores nor the hosts"},
 	{"bullion/functions/images", []string{"bullion/internal/sqlitestore", "modernc.org/", "github.com/versity/"}, "a function ships only what it runs"},
 	{"bullion/functions/validate", []string{"bullion/internal/sqlitestore", "bullion/internal/api", "github.com/versity/"}, "a function ships only what it runs"},
 }

@@ -12,8 +12,9 @@
 //	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
 //	BULLION_IMPORTS          on where the function importer is deployed, else off (default)
 //	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
+//	BULLION_EVENT_BUS        EventBridge bus that is told of every change; nobody is told when it is not set
 //	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then
-//	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT, BULLION_LAMBDA_ENDPOINT   the same for the others
+//	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT, BULLION_LAMBDA_ENDPOINT, BULLION_EVENTS_ENDPOINT   the same for the others
 //
 // and what package identity/onaws reads.
 package cloud
@@ -36,6 +37,7 @@ import (
 	"bullion/internal/dynamostore"
 	"bullion/internal/fetch"
 	"bullion/internal/images"
+	"bullion/internal/notify"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
 	"bullion/internal/scrub"
@@ -52,6 +54,7 @@ type Cloud struct {
 
 	inspection diskimage.Options
 	sources    fetch.Rules // of imports
+	events     *notify.Relay
 }
 
 // Open reads the environment once. It makes no call to AWS, so that a cold start costs nothing that is not used; everything that is missing or wrong
@@ -116,6 +119,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		NewID:  images.NewID,
 		Limits: limits.WithDefaults(),
 	}
+	c.openEvents()
 	return c, c.openImports()
 }
 

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"bullion/internal/scrub"
@@ -29,6 +30,7 @@ func (c *Cloud) Rounds() func(context.Context, Round) (scrub.Report, error) {
 			sum.Validated += r.Validated
 			sum.Fetching = r.Fetching
 			sum.Failed = r.Failed // the same ones again
+			err = errors.Join(err, c.events.Drain(ctx))
 			if deadline, ok := ctx.Deadline(); err != nil || !more || ok && time.Until(deadline) < time.Minute {
 				return sum, err
 			}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,7 @@ import (
 	"bullion/internal/identity"
 	"bullion/internal/identity/dynamo"
 	"bullion/internal/identity/mototest"
+	"bullion/internal/notify"
 	"bullion/internal/proctest"
 )
 
@@ -76,6 +79,7 @@ type cloud struct {
 	dir       string
 
 	mu      sync.Mutex
+	put     []notify.Message          // on the event bus
 	deliver func(invoke func() error) // what becomes of an event of the bucket; nil: it is handled at once
 	pending sync.WaitGroup
 }
@@ -133,6 +137,8 @@ func deploy(t *testing.T) *cloud {
 	c.URL = front.URL
 	again := httptest.NewServer(http.HandlerFunc(c.invokeAsynchronously))
 	t.Cleanup(again.Close)
+	bus := httptest.NewServer(http.HandlerFunc(c.putEvents))
+	t.Cleanup(bus.Close)
 
 	for name, f := range c.Template.Functions {
 		proxy := func(to string) string { return c.calls.proxy(t, name, to) }
@@ -140,7 +146,7 @@ func deploy(t *testing.T) *cloud {
 			"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret",
 			"BULLION_S3_ENDPOINT": proxy(engine.Endpoint()), "BULLION_DYNAMODB_ENDPOINT": proxy(tables),
 			"BULLION_SSM_ENDPOINT": proxy(*moto.BaseEndpoint), "BULLION_COGNITO_ENDPOINT": proxy(*moto.BaseEndpoint),
-			"BULLION_LAMBDA_ENDPOINT": proxy(again.URL),
+			"BULLION_LAMBDA_ENDPOINT": proxy(again.URL), "BULLION_EVENTS_ENDPOINT": proxy(bus.URL),
 		}
 		var all []string
 		for name, value := range f.Environment {
@@ -232,6 +238,50 @@ func (c *cloud) invokeAsynchronously(w http.ResponseWriter, r *http.Request) {
 			c.t.Errorf("%s, started by itself: %v", name, err)
 		}
 	})
+}
+
+// putEvents is EventBridge's PutEvents. It refuses one entry of ten.
+func (c *cloud) putEvents(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Entries []struct{ Source, DetailType, Detail, EventBusName string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
+		http.Error(w, "not PutEvents, or not signed", http.StatusForbidden)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	answers := make([]map[string]string, len(in.Entries))
+	for n, e := range in.Entries {
+		var m notify.Message
+		if err := json.Unmarshal([]byte(e.Detail), &m); err != nil || e.Source != "bullion" || e.DetailType != notify.Type || e.EventBusName != "default" || m.Source != c.URL {
+			c.t.Errorf("an event has an odd form: %+v (%v)", e, err)
+		}
+		if len(c.put)%10 == 3 {
+			c.put = append(c.put, notify.Message{}) // so that it is taken the next time
+			answers[n] = map[string]string{"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}
+			continue
+		}
+		c.put = append(c.put, m)
+		answers[n] = map[string]string{"EventId": "e"}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"FailedEntryCount": 0, "Entries": answers})
+}
+
+// heard is what the event bus was told of an image: statuses by seq.
+func (c *cloud) heard(id string) (statuses []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[int64]string{}
+	for _, m := range c.put {
+		if m.Subject == id {
+			seen[m.Data.Seq] = string(m.Data.To)
+		}
+	}
+	for _, seq := range slices.Sorted(maps.Keys(seen)) {
+		statuses = append(statuses, seen[seq])
+	}
+	return statuses
 }
 
 // bullion runs the command line as bob and returns what it wrote.

@@ -59,6 +59,10 @@ func TestTheBuiltFunctionsDoTheWholeJob(t *testing.T) {
 			if left := c.objects(); len(left) != 0 {
 				t.Errorf("the delete left bytes: %v", left)
 			}
+			ok(t, c.asynchronously("scrub", []byte(`{}`))) // with what the bus refused
+			if got, want := strings.Join(c.heard(id), " "), "queued importing active pending_delete deleted"; got != want {
+				t.Errorf("the event bus heard of %s, want %s", got, want)
+			}
 		})
 	}
 }

@@ -47,7 +47,7 @@ func (c *recorder) note(function string, r *http.Request) {
 }
 
 // services are the prefixes of X-Amz-Target by that of IAM.
-var services = map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSSM": "ssm", "AWSCognitoIdentityProviderService": "cognito-idp"}
+var services = map[string]string{"DynamoDB_20120810": "dynamodb", "AmazonSSM": "ssm", "AWSCognitoIdentityProviderService": "cognito-idp", "AWSEvents": "events"}
 
 // actionsOf are the IAM actions that a request needs (https://docs.aws.amazon.com/service-authorization/latest/reference/).
 func actionsOf(r *http.Request) []string {

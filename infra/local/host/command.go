@@ -7,6 +7,7 @@
 //	s3/              objects and open uploads
 //	users.json       users, projects, roles (password hashes)
 //	keys.json        the key that signs tokens
+//	webhook-secret   what signs the requests to webhooks, when there are any
 //	s3-key.json      the account of the embedded S3 server, known to this host alone
 //	clouds.yaml      how OpenStack tools sign in, written at the first start
 //
@@ -50,6 +51,9 @@ type Options struct {
 
 	Inspection string // strict or lenient
 	Boot       string // off, warn or require
+
+	Webhooks      []string // URLs that are told of every change
+	WebhookSecret string   // path; "" is webhook-secret in Data
 
 	ImportAllow []string // private hosts and networks from which imports may fetch
 }
@@ -116,6 +120,8 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
 	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn logs it, require refuses them")
 	f.StringSliceVar(&o.ImportAllow, "import-allow", nil, "private hosts and networks from which imports may fetch, as 10.0.0.0/8, 127.0.0.1:8000 or mirror.example.org; the public internet is always allowed, others never")
+	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
+	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")
 	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that each project may have; -1 for any number")
 	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
 	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")
@@ -141,6 +147,11 @@ func command(getenv func(string) string) *cobra.Command {
 		}
 		if o.Providers != "" {
 			if o.Providers, err = filepath.Abs(o.Providers); err != nil {
+				return err
+			}
+		}
+		if o.WebhookSecret != "" {
+			if o.WebhookSecret, err = filepath.Abs(o.WebhookSecret); err != nil {
 				return err
 			}
 		}

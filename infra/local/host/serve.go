@@ -30,6 +30,7 @@ import (
 	"bullion/internal/images"
 	"bullion/internal/importer"
 	"bullion/internal/metadefs"
+	"bullion/internal/notify"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
 	"bullion/internal/scrub"
@@ -62,7 +63,9 @@ type host struct {
 	arrived   chan struct{} // wakes a worker that takes storage events
 	taking    sync.Mutex    // held while one is taken
 	due       chan struct{} // wakes scrub
-	imports   chan string   // ids of images whose bytes are to be fetched
+	happened  chan struct{} // wakes the relay of events
+	webhooks  []*notify.Webhook
+	imports   chan string // ids of images whose bytes are to be fetched
 }
 
 // Serve runs until ctx ends. What a person should read goes to out, the log elsewhere.
@@ -90,6 +93,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	background.Go(func() { h.takeArrivals(work) })
 	background.Go(func() { h.scrub(work) })
 	background.Go(func() { h.takeImports(work) })
+	background.Go(func() { h.tell(work) })
 
 	server := &http.Server{
 		Handler:           h.handler,
@@ -141,7 +145,7 @@ func listen(addr string) (net.Listener, error) {
 
 // open makes every part and joins them.
 func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error) {
-	h := &host{Options: o, log: log, arrived: make(chan struct{}, 1), due: make(chan struct{}, 1)}
+	h := &host{Options: o, log: log, arrived: make(chan struct{}, 1), due: make(chan struct{}, 1), happened: make(chan struct{}, 1)}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the data directory: %w; choose another with --data", err)
 	}
@@ -189,7 +193,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 		return nil, err
 	}
 	h.images = &images.Service{
-		Store: h.store, Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
+		Store: notify.After(h.store, func(context.Context, images.Event) { wake(h.happened) }), Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
 		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: func(string) *images.Usage { return &o.Quota }}.WithDefaults(),
 	}
 	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, Inspection: inspection, NewID: images.NewID, Now: time.Now}
@@ -197,6 +201,9 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
 	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
 	if err := h.openImports(); err != nil {
+		return nil, err
+	}
+	if err := h.openWebhooks(ctx); err != nil {
 		return nil, err
 	}
 

@@ -75,7 +75,7 @@ func run(args []string) (err error) {
 	common := map[string]string{
 		"BULLION_PUBLIC_URL": url, "BULLION_TABLE": "bullion", "BULLION_IDENTITY_TABLE": "bullion-identity", "BULLION_BUCKET": "images",
 		"BULLION_KEYS_PRIVATE": "/bullion/keys/private", "BULLION_KEYS_PUBLIC": "/bullion/keys/public", "BULLION_USER_POOL": user.pool, "BULLION_USER_POOL_CLIENT": user.client,
-		"BULLION_S3_ENDPOINT": engine.Endpoint(), "BULLION_DYNAMODB_ENDPOINT": tables.Endpoint, "BULLION_SSM_ENDPOINT": moto, "BULLION_COGNITO_ENDPOINT": moto,
+		"BULLION_S3_ENDPOINT": engine.Endpoint(), "BULLION_DYNAMODB_ENDPOINT": tables.Endpoint, "BULLION_SSM_ENDPOINT": moto, "BULLION_COGNITO_ENDPOINT": moto, "BULLION_EVENT_BUS": "",
 	}
 	environment := map[string]map[string]string{}
 	for _, f := range []string{"ImagesFunction", "UploadsFunction", "IdentityFunction", "ValidateFunction", "ScrubFunction"} {
