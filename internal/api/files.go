@@ -52,12 +52,23 @@ func (a *api) fileBody(w http.ResponseWriter, r *http.Request) (io.Reader, int64
 		size = n
 	}
 	if a.MaxFile == 0 {
-		return r.Body, size, nil
+		return brokenBody{r.Body}, size, nil
 	}
 	if size > a.MaxFile {
 		return nil, 0, errBodyLimit(a.MaxFile)
 	}
-	return http.MaxBytesReader(w, r.Body, a.MaxFile), size, nil
+	return brokenBody{http.MaxBytesReader(w, r.Body, a.MaxFile)}, size, nil
+}
+
+// brokenBody says of a body whose connection broke that it is not the service's fault.
+type brokenBody struct{ r io.Reader }
+
+func (b brokenBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = images.Wrap(images.Invalid, err, "The body broke off; send it again.")
+	}
+	return n, err
 }
 
 // tooLong gives a body that went on for longer than announced the same answer as one that was announced as too long.

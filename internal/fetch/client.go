@@ -41,6 +41,8 @@ type Options struct {
 	Pause    time.Duration // before the first retry, doubled for each after it; default 1 second
 	Tries    int           // without a new byte, before a source is given up; default 5
 	TLS      *tls.Config   // default: the system's roots
+	// Dial connects to an address that was checked; default: the network.
+	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }
 
 // New makes a client that keeps to the rules.
@@ -48,7 +50,10 @@ func New(rules Rules, o Options) *Client {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
-	d := dialer{rules: rules, resolver: o.Resolver}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
+	d := dialer{rules: rules, resolver: o.Resolver, connect: o.Dial}
 	c := &Client{rules: rules, stall: cmp.Or(o.Stall, time.Minute), pause: cmp.Or(o.Pause, time.Second), tries: cmp.Or(o.Tries, 5)}
 	c.http = &http.Client{
 		Transport: &http.Transport{
@@ -99,6 +104,18 @@ func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
 type dialer struct {
 	rules    Rules
 	resolver Resolver
+	connect  func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+}
+
+// dialTCP connects to exactly the address.
+func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialWithin / 2, Control: func(_, address string, _ syscall.RawConn) error {
+		if address != to.String() {
+			return fmt.Errorf("%w: about to dial %s instead of %s", errRefused, address, to)
+		}
+		return nil
+	}}
+	return d.DialContext(ctx, "tcp", to.String())
 }
 
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -132,14 +149,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	var failures []error
 	for _, a := range addrs[:min(len(addrs), 4)] {
-		want := netip.AddrPortFrom(a, port)
-		one := net.Dialer{Timeout: dialWithin / 2, Control: func(_, address string, _ syscall.RawConn) error {
-			if address != want.String() {
-				return fmt.Errorf("%w: about to dial %s instead of %s", errRefused, address, want)
-			}
-			return nil
-		}}
-		conn, err := one.DialContext(ctx, "tcp", want.String())
+		conn, err := d.connect(ctx, netip.AddrPortFrom(a, port))
 		if err == nil {
 			return conn, nil
 		}

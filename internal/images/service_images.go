@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -186,7 +187,7 @@ func (s *Service) dropBytes(ctx context.Context, i *Image) error {
 	if i.Blob != nil {
 		keys[i.Blob.Key] = true
 	}
-	for key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if err := s.Blobs.Delete(ctx, key); err != nil {
 			return err
 		}

@@ -33,10 +33,14 @@ func (s *Service) WriteFile(ctx context.Context, c Caller, id string, r io.Reade
 	if i, err = s.outcome(ctx, id, u.ID); err != nil {
 		return err
 	}
-	if i.Upload != nil && i.Upload.ID == u.ID && i.Upload.Rejection != nil {
-		return Errorf(Invalid, "%s %s", i.Upload.Rejection.Message, i.Upload.Rejection.Hint)
+	switch is := i.Upload; {
+	case is == nil || is.ID != u.ID:
+	case is.State == UploadAccepted:
+		return nil
+	case is.Rejection != nil:
+		return Errorf(Invalid, "%s %s", is.Rejection.Message, is.Rejection.Hint)
 	}
-	return nil
+	return Errorf(Conflict, "The upload of image %s was given up while its bytes were examined.", id)
 }
 
 // outcome is the image once the upload is no longer being examined.
@@ -95,7 +99,7 @@ func (s *Service) stream(ctx context.Context, c Caller, id string, r io.Reader, 
 	if size >= 0 && b.Size != size {
 		return fail(Errorf(Invalid, "The body has %d bytes; the request announced %d.", b.Size, size))
 	}
-	i, err = s.change(ctx, id, c.actor(), func(i *Image) error {
+	received, err := s.change(ctx, id, c.actor(), func(i *Image) error {
 		if i.Upload == nil || i.Upload.ID != u.ID || i.Upload.State != UploadOpen || i.Status != status {
 			return Errorf(Conflict, "Image %s was deleted, or its upload given up, while its bytes arrived.", id)
 		}
@@ -112,7 +116,7 @@ func (s *Service) stream(ctx context.Context, c Caller, id string, r io.Reader, 
 	if err != nil {
 		return fail(err)
 	}
-	return i, hashed.digests(), nil
+	return received, hashed.digests(), nil
 }
 
 // reservingReader lets through no byte that the record has not reserved, keeps the record's lease, and stops when nobody wants the bytes any more.

@@ -354,7 +354,7 @@ func (s *Service) AbortUpload(ctx context.Context, c Caller, id, uploadID string
 	return s.endUpload(ctx, i, c.actor(), UploadAborted)
 }
 
-// ExpireUpload gives up, for the service, an upload that was open for too long.
+// ExpireUpload gives up, for the service, an upload that was open for too long. It does nothing when that is no longer so.
 func (s *Service) ExpireUpload(ctx context.Context, i *Image) error {
 	return s.endUpload(ctx, i, Actor{}, UploadExpired)
 }
@@ -363,7 +363,7 @@ func (s *Service) ExpireUpload(ctx context.Context, i *Image) error {
 func (s *Service) endUpload(ctx context.Context, i *Image, actor Actor, outcome UploadState) error {
 	uploadID := i.Upload.ID
 	i, err := s.change(ctx, i.ID, actor, func(i *Image) error {
-		if i.Upload == nil || i.Upload.ID != uploadID || !i.Upload.Live() {
+		if i.Upload == nil || i.Upload.ID != uploadID || !i.Upload.Live() || outcome == UploadExpired && !i.Upload.expired(s.now()) {
 			return ErrUnchanged
 		}
 		return i.endUpload(outcome, s.now())

@@ -73,6 +73,11 @@ func (u *Upload) Live() bool {
 	return u != nil && (u.State == UploadOpen || u.State == UploadReceived)
 }
 
+// expired says whether the upload waits for its user, and has done so for too long.
+func (u *Upload) expired(now time.Time) bool {
+	return (u.State == UploadOpen || u.State == UploadReceived && u.Staged) && !u.ExpiresAt.After(now)
+}
+
 func (u *Upload) clone() *Upload {
 	if u == nil {
 		return nil

@@ -196,7 +196,7 @@ func (r *run) part(ctx context.Context, i *images.Image, source *fetch.Source, n
 			return false, fmt.Errorf("%w: the request for part %d cannot be made", errStorage, n) // err would hold the signed address
 		}
 		request.Header, request.ContentLength = http.Header(signed.Header).Clone(), size
-		answer, err := storage.Do(request)
+		answer, err := cmp.Or(r.Storage, network).RoundTrip(request)
 		if from.err != nil {
 			if answer != nil {
 				answer.Body.Close()

@@ -37,6 +37,8 @@ type Importer struct {
 	Margin time.Duration
 	// Parallel is the number of parts that are fetched at once; default 4.
 	Parallel int
+	// Storage carries parts to signed addresses of our own storage; nil is the network.
+	Storage http.RoundTripper
 
 	NewID func() string // names one run
 	Now   func() time.Time
@@ -45,9 +47,8 @@ type Importer struct {
 // ErrContinue is the error of a run that stopped before the deadline of its context: start another.
 var ErrContinue = errors.New("the import has to go on in another run")
 
-// storage sends parts to signed addresses of our own storage.
-var storage = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: 2 * time.Minute},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+// network is how parts reach our own storage. A signed address is not redirected.
+var network http.RoundTripper = &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: 2 * time.Minute}
 
 // Run carries one import to its end: validated or failed, both of which are on the record. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
 // ErrContinue when time ran out. Other errors are ours rather than the source's; the import goes on by itself after a while.

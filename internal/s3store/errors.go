@@ -61,6 +61,9 @@ func unavailable(err error) bool {
 	case "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout":
 		return true
 	}
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok { // the answer broke off
+		return true
+	}
 	if r, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && r.HTTPStatusCode() != 0 { // the SDK gives status 0 to a request without an answer
 		status := r.HTTPStatusCode()
 		return status >= 500 && status != http.StatusNotImplemented || status == http.StatusTooManyRequests

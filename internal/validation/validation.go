@@ -221,6 +221,9 @@ func (o *object) ReadAt(p []byte, off int64) (int, error) {
 	}
 	defer body.Close()
 	n, err := io.ReadFull(body, p[:want])
+	if err != nil && o.ctx.Err() == nil {
+		return n, images.Wrap(images.Unavailable, err, "The storage of images broke off; try again.")
+	}
 	if err == nil && want < int64(len(p)) {
 		err = io.EOF
 	}
