@@ -8,8 +8,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +28,7 @@ import (
 var (
 	oneSeed   = flag.Uint64("seed", 0, "run this seed alone, and show all of it")
 	runs      = flag.Int("runs", 300, "runs over SQLite")
+	atOnce    = flag.Int("at-once", 2, "runs at once")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
 )
 
@@ -42,10 +46,9 @@ func TestNothingIsLostStuckOrShownOverSQLite(t *testing.T) {
 		dir = memory
 		t.Cleanup(func() { os.RemoveAll(memory) })
 	}
-	made := 0
+	var made atomic.Int32
 	simulate(t, *runs, func(t *testing.T) images.Store {
-		made++
-		store, err := sqlitestore.Open(t.Context(), filepath.Join(dir, fmt.Sprintf("%d.db", made)), sqlitestore.Relaxed())
+		store, err := sqlitestore.Open(t.Context(), filepath.Join(dir, fmt.Sprintf("%d.db", made.Add(1))), sqlitestore.Relaxed())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,14 +83,32 @@ func simulate(t *testing.T, n int, open func(*testing.T) images.Store) {
 			seeds = append(seeds, *firstSeed+uint64(i))
 		}
 	}
+	began := time.Now()
+	next := make(chan uint64)
+	var steps, failed atomic.Int64
+	var workers sync.WaitGroup
+	for range min(*atOnce, len(seeds)) {
+		workers.Go(func() { runAll(t, next, open, &steps, &failed) })
+	}
+	for _, seed := range seeds {
+		if failed.Load() < 5 {
+			next <- seed
+		}
+	}
+	close(next)
+	workers.Wait()
+	t.Logf("%d runs, %d steps, %v", len(seeds), steps.Load(), time.Since(began).Round(time.Millisecond))
+}
+
+// runAll makes the runs that come, one after the other.
+func runAll(t *testing.T, seeds <-chan uint64, open func(*testing.T) images.Store, steps, failed *atomic.Int64) {
 	out := newOutside()
 	defer close(out.calls)
 	store := open(t)
 	defer func() { store.Close() }()
-	began, steps, failed := time.Now(), 0, 0
-	for _, seed := range seeds {
+	for seed := range seeds {
 		w := run(t, seed, store, out)
-		steps += w.step
+		steps.Add(int64(w.step))
 		if len(w.truth.wrong) == 0 && *oneSeed == 0 {
 			continue
 		}
@@ -101,20 +122,17 @@ func simulate(t *testing.T, n int, open func(*testing.T) images.Store) {
 		}
 		t.Errorf("seed %d:\n\t%s\nTo see all of it:\n\tgo test ./internal/simulation -run '%s' -seed %d\n%s",
 			seed, strings.Join(w.truth.wrong, "\n\t"), t.Name(), seed, strings.Join(shown, "\n"))
-		if failed++; failed == 5 {
-			t.Fatalf("%d of %d runs are enough", failed, n)
-		}
+		failed.Add(1)
 		store.Close()
 		store = open(t)
 	}
-	t.Logf("%d runs, %d steps, %v", len(seeds), steps, time.Since(began).Round(time.Millisecond))
 }
 
 // run is one run: users, events and faults; then peace, in which everything must heal; then the end of every image.
 func run(t *testing.T, seed uint64, store images.Store, out *outside) (w *world) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, p, strings.Join(w.trace, "\n"))
+			w.truth.violate("%v\n%s", p, debug.Stack())
 		}
 	}()
 	synctest.Test(t, func(*testing.T) {

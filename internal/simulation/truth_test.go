@@ -78,7 +78,7 @@ func (t *truth) applied(w images.Write) {
 	t.judgeImport(was, is)
 	t.judgeBytes(was, is)
 	t.judgeQuota(w)
-	if was == nil || was.Status != is.Status {
+	if was == nil || was.Status != is.Status || was.Owner != is.Owner || was.Visibility != is.Visibility {
 		e := images.Event{ImageID: is.ID, To: is.Status}
 		if was != nil {
 			e.From = was.Status
