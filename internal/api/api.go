@@ -30,6 +30,8 @@ type Config struct {
 	AuthURL string
 	// MaxFile bounds the body of PUT …/file and …/stage in bytes, where the way to this handler does not carry more; 0 does not bound it.
 	MaxFile int64
+	// Compute serves the image proxy of the Compute API too, for old tools.
+	Compute bool
 	// Ready says whether what the service needs answers; nil is always ready.
 	Ready func(context.Context) error
 }
@@ -45,7 +47,11 @@ func New(c Config) http.Handler {
 	if a.Metadefs == nil {
 		a.Metadefs = &metadefs.Service{Policy: c.Images.Policy, Now: time.Now}
 	}
-	for _, r := range append(a.routes(), a.metadefRoutes()...) {
+	routes := append(a.routes(), a.metadefRoutes()...)
+	if a.Compute {
+		routes = append(routes, a.computeRoutes()...)
+	}
+	for _, r := range routes {
 		h := a.errors(r.handle)
 		if !r.open {
 			h = a.errors(a.authenticated(r.handle))
@@ -64,7 +70,7 @@ type route struct {
 	open    bool // needs no token
 }
 
-// routes is the whole API but for the definitions of metadata.
+// routes is the whole API but for the definitions of metadata and the proxy of the Compute API.
 func (a *api) routes() []route {
 	return []route{
 		{pattern: "GET /{$}", handle: a.versionChoices, open: true},
@@ -119,6 +125,9 @@ func (a *api) routes() []route {
 
 // dispatch answers in our own words where the mux would use its own: no such path, and no such method on it.
 func (a *api) dispatch(w http.ResponseWriter, r *http.Request) {
+	if a.Compute {
+		r = withoutProject(r)
+	}
 	h, pattern := a.mux.Handler(r)
 	if pattern != "" {
 		a.mux.ServeHTTP(w, r)

@@ -44,12 +44,7 @@ func (a *api) errors(h handler) http.Handler {
 
 // fail answers with an error. A known one says what it has to say; an unknown one is logged whole and answered blandly.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	message := "The service failed; the request id finds the reason in its log."
-	kind := images.KindOf(err)
-	if known, ok := errors.AsType[*images.Error](err); ok && kind != images.Internal {
-		message = known.Message
-	}
-	status := statuses[kind]
+	status := statuses[images.KindOf(err)]
 	switch {
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		status = 499 // the client went away; nobody reads this
@@ -60,7 +55,15 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", a.AuthURL))
 	}
-	writeError(w, r, status, message)
+	writeError(w, r, status, messageOf(err))
+}
+
+// messageOf is what the caller may learn of an error.
+func messageOf(err error) string {
+	if known, ok := errors.AsType[*images.Error](err); ok && known.Kind != images.Internal {
+		return known.Message
+	}
+	return "The service failed; the request id finds the reason in its log."
 }
 
 // writeError gives JSON to those who ask for it and text to the others, as Glance's clients expect: glanceclient asks for anything and cannot

@@ -15,6 +15,7 @@ type contextKey int
 const (
 	requestIDKey contextKey = iota
 	callerKey
+	projectKey // in the path of a request to the Compute API
 )
 
 // RequestID is the id of the request that the context belongs to: what X-Openstack-Request-Id says and what the log says.

@@ -13,6 +13,7 @@
 //	BULLION_IMPORTS          on where the function importer is deployed, else off (default)
 //	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
 //	BULLION_EVENT_BUS        EventBridge bus that is told of every change; nobody is told when it is not set
+//	BULLION_COMPUTE_PROXY    on to answer the image calls of the Compute API, else off (default)
 //	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then
 //	BULLION_DYNAMODB_ENDPOINT, BULLION_SSM_ENDPOINT, BULLION_LAMBDA_ENDPOINT, BULLION_EVENTS_ENDPOINT   the same for the others
 //

@@ -55,6 +55,8 @@ type Options struct {
 	Webhooks      []string // URLs that are told of every change
 	WebhookSecret string   // path; "" is webhook-secret in Data
 
+	ComputeProxy bool // serve the image proxy of the Compute API
+
 	ImportAllow []string // private hosts and networks from which imports may fetch
 }
 
@@ -122,6 +124,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringSliceVar(&o.ImportAllow, "import-allow", nil, "private hosts and networks from which imports may fetch, as 10.0.0.0/8, 127.0.0.1:8000 or mirror.example.org; the public internet is always allowed, others never")
 	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
 	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")
+	f.BoolVar(&o.ComputeProxy, "compute-proxy", false, "answer the image calls of the Compute API too (/v2.1/images), and name it in the catalogue, for old tools")
 	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that each project may have; -1 for any number")
 	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
 	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")

@@ -214,7 +214,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.engine.Endpoint()})))
 	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Metadefs: &metadefs.Service{Store: h.store, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check,
+		Images: h.images, Metadefs: &metadefs.Service{Store: h.store, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check, Compute: o.ComputeProxy,
 	}))
 	h.handler = mux
 	return h, nil
@@ -243,6 +243,9 @@ func (h *host) openIdentity(ctx context.Context) (*identity.Service, error) {
 	c := identity.Config{
 		Directory: h.users, Keys: keys, Revocations: h.users, Credentials: h.users,
 		PublicURL: h.PublicURL, Log: h.log,
+	}
+	if h.ComputeProxy {
+		c.ComputeURL = h.PublicURL
 	}
 	var proxies []netip.Prefix
 	for _, text := range h.Proxies {

@@ -30,6 +30,6 @@ func Main() {
 	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
 	lambda.Start(event.Gateway(event.At(url, api.New(api.Config{
-		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, AuthURL: url + "/v3",
+		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, AuthURL: url + "/v3", Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
 	}))))
 }

@@ -91,7 +91,7 @@ func newWorld(t *testing.T, rules *policy.Policy) *world {
 	ok(t, err)
 	blobs, err := s3store.New(client, "images", s3store.Options{})
 	ok(t, err)
-	w.handler = api.New(api.Config{Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: &images.Service{
+	w.handler = api.New(api.Config{Compute: true, Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: &images.Service{
 		Store: store, Blobs: blobs, Policy: rules, Log: slog.New(slog.DiscardHandler), Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults(),
 		CheckSource: func(string) error { return nil }, // nobody fetches here
 	}})
@@ -175,6 +175,9 @@ var routes = []route{
 	{"import unstaged", "POST", "/v2/images/{id}/import", `{"method":{"name":"glance-direct"}}`, "application/json", false},
 	{"tasks of image", "GET", "/v2/images/{id}/tasks", "", "", true},
 	{"task", "GET", "/v2/tasks/{id}", "", "", true},
+	{"compute show", "GET", "/v2.1/images/{id}", "", "", true},
+	{"compute delete", "DELETE", "/v2.1/images/{id}", "", "", false},
+	{"compute metadata", "POST", "/v2.1/images/{id}/metadata", `{"metadata":{"a":"b"}}`, "application/json", true},
 	{"add location", "POST", "/v2/images/{id}/locations", `{"url":"https://example.org/a.raw"}`, "application/json", false},
 	{"locations", "GET", "/v2/images/{id}/locations", "", "", true},
 }
@@ -248,8 +251,21 @@ func (w *world) checkRefusal(r route, caller, relation string, res *httptest.Res
 	body, err := io.ReadAll(bytes.NewReader(res.Body.Bytes()))
 	ok(w, err)
 	var doc struct{ Message, Code, Title string }
-	if err := json.Unmarshal(body, &doc); err != nil || !strings.HasPrefix(doc.Code, fmt.Sprint(res.Code)) || doc.Message == "" {
-		w.Errorf("%s by %s of %s: got %d with %s, want an error in Glance's form", r.name, caller, relation, res.Code, body)
+	var nova map[string]struct {
+		Code    int
+		Message string
+	}
+	err = json.Unmarshal(body, &doc)
+	wellFormed := err == nil && strings.HasPrefix(doc.Code, fmt.Sprint(res.Code)) && doc.Message != ""
+	if strings.HasPrefix(r.path, "/v2.1/") {
+		err = json.Unmarshal(body, &nova)
+		wellFormed = err == nil && len(nova) == 1
+		for _, fault := range nova {
+			wellFormed = wellFormed && fault.Code == res.Code && fault.Message != ""
+		}
+	}
+	if !wellFormed {
+		w.Errorf("%s by %s of %s: got %d with %s, want an error in the form of its API", r.name, caller, relation, res.Code, body)
 	}
 	for _, secret := range []string{w.theirs, "images/", `"owner"`, "X-Amz", "eyJ"} {
 		if strings.Contains(string(body), secret) && !strings.Contains(r.path, "{theirs}") {
