@@ -34,6 +34,9 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return images.Errorf(images.Invalid, "The body has more than one JSON value.")
 	}
+	if string(bytes.TrimSpace(body)) == "null" {
+		return images.Errorf(images.Invalid, "The body is null, which says nothing; leave it away or send what is expected here.")
+	}
 	return nil
 }
 

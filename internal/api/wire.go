@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,15 +26,15 @@ func document(i *images.Image) []byte {
 	b.orNull("disk_format", i.DiskFormat)
 	b.orNull("container_format", i.ContainerFormat)
 	b.text("visibility", string(i.Visibility))
-	b.number("size", i.Size)
-	b.number("virtual_size", i.VirtualSize)
+	b.numberOrNull("size", i.Size)
+	b.numberOrNull("virtual_size", i.VirtualSize)
 	b.text("status", string(i.Status))
 	b.orNull("checksum", i.Checksum)
-	b.value("protected", i.Protected)
-	b.value("min_ram", i.MinRAM)
-	b.value("min_disk", i.MinDisk)
+	b.truth("protected", i.Protected)
+	b.number("min_ram", i.MinRAM)
+	b.number("min_disk", i.MinDisk)
 	b.text("owner", i.Owner)
-	b.value("os_hidden", i.Hidden)
+	b.truth("os_hidden", i.Hidden)
 	algo := ""
 	if i.HashValue != "" {
 		algo = images.HashAlgo
@@ -43,7 +44,7 @@ func document(i *images.Image) []byte {
 	b.text("id", i.ID)
 	b.text("created_at", timestamp(i.CreatedAt))
 	b.text("updated_at", timestamp(i.UpdatedAt))
-	b.value("tags", nonNil(i.Tags))
+	b.texts("tags", i.Tags)
 	if i.HasData() {
 		b.text("stores", storeID)
 	}
@@ -74,43 +75,82 @@ func status(b *object, i *images.Image) {
 	}
 }
 
-// object builds one JSON object.
+// object builds one JSON object. A list writes thousands of members a page, so plain values do not go through encoding/json.
 type object struct{ buf []byte }
 
-func (o *object) value(name string, v any) {
+func (o *object) name(name string) {
 	if o.buf == nil {
 		o.buf = append(make([]byte, 0, 1024), '{')
 	} else {
 		o.buf = append(o.buf, ',')
 	}
-	o.buf = append(append(o.buf, encode(name)...), ':')
-	o.buf = append(o.buf, encode(v)...)
+	o.buf = append(appendString(o.buf, name), ':')
 }
 
-func (o *object) text(name, v string) { o.value(name, v) }
+func (o *object) text(name, v string) {
+	o.name(name)
+	o.buf = appendString(o.buf, v)
+}
 
 func (o *object) orNull(name, v string) {
 	if v == "" {
-		o.value(name, nil)
+		o.null(name)
 	} else {
-		o.value(name, v)
+		o.text(name, v)
 	}
 }
 
-func (o *object) number(name string, v *int64) {
+func (o *object) null(name string) {
+	o.name(name)
+	o.buf = append(o.buf, "null"...)
+}
+
+func (o *object) number(name string, v int64) {
+	o.name(name)
+	o.buf = strconv.AppendInt(o.buf, v, 10)
+}
+
+func (o *object) numberOrNull(name string, v *int64) {
 	if v == nil {
-		o.value(name, nil)
+		o.null(name)
 	} else {
-		o.value(name, *v)
+		o.number(name, *v)
 	}
+}
+
+func (o *object) truth(name string, v bool) {
+	o.name(name)
+	o.buf = strconv.AppendBool(o.buf, v)
+}
+
+func (o *object) texts(name string, list []string) {
+	o.name(name)
+	o.buf = append(o.buf, '[')
+	for i, s := range list {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = appendString(o.buf, s)
+	}
+	o.buf = append(o.buf, ']')
 }
 
 func (o *object) end() []byte { return append(o.buf, '}') }
 
-func encode(v any) []byte {
+// appendString appends s as encoding/json writes it. What is plain is copied.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return append(b, encode(s)...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func encode(v string) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // only strings, numbers, booleans and lists of strings get here
+		panic(err) // only strings get here
 	}
 	return b
 }

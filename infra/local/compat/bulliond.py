@@ -32,7 +32,7 @@ def free_port():
 
 
 class Bulliond:
-    """A running bulliond: url is that of its API."""
+    """A running bulliond: url is that of its API, or of what stands before it and holds every exchange against the OpenAPI document."""
 
     def __init__(self, *flags):
         self.binary = ROOT / "bin" / "bulliond"
@@ -40,15 +40,19 @@ class Bulliond:
         self.data = self.dir / "data"
         self.data.mkdir(mode=0o700)
         self.log = open(self.dir / "bulliond.log", "wb")
-        self.port, s3 = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        own, s3, public = free_port(), free_port(), free_port()
+        self.url = f"http://127.0.0.1:{public}"
         for project in sorted({p for p, _ in USERS.values()}):
             self._manage("project", "add", project)
         for name, (project, roles) in USERS.items():
             self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
         self.process = subprocess.Popen(
-            [self.binary, "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--s3-listen", f"127.0.0.1:{s3}", *flags],
+            [self.binary, "--data", self.data, "--listen", f"127.0.0.1:{own}", "--s3-listen", f"127.0.0.1:{s3}",
+             "--public-url", self.url, *flags],
             stdout=self.log, stderr=subprocess.STDOUT)
+        self.contract = subprocess.Popen(
+            [ROOT / "bin" / "contract", "-document", ROOT / "internal/api/openapi.yaml", "-listen", f"127.0.0.1:{public}",
+             "-to", f"http://127.0.0.1:{own}"], stdout=subprocess.PIPE, text=True)
         for _ in range(300):
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(self.url + "/healthcheck", timeout=5).read()
@@ -80,8 +84,13 @@ class Bulliond:
         return next(p["id"] for p in json.loads((self.data / "users.json").read_text())["projects"] if p["name"] == name)
 
     def stop(self, keep=False):
+        """Stops it, and the program with it when an exchange was not as the OpenAPI document says."""
+        self.contract.terminate()
+        print(self.contract.communicate(timeout=30)[0])
         self.process.terminate()
         self.process.wait(30)
         self.log.close()
         if not keep:
             shutil.rmtree(self.dir)
+        if self.contract.returncode:
+            raise SystemExit("Mend internal/api/openapi.yaml or the answers.")
