@@ -29,7 +29,7 @@ check: ## format, vet, staticcheck, known vulnerabilities
 	cd infra/local && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	.ci/vulncheck
 
-bench: bin/bulliond ## measure requests, lists, uploads and memory, beside the disk and the hashes of this machine
+bench: bin/bulliond ## measure requests, lists, uploads, memory, hashes and inspections, beside what this machine can do
 	cd infra/local && go run ./bench
 
 build: bin/bulliond bin/bullion ## build the programs into bin/

@@ -85,7 +85,7 @@ func (d *delivery) preflight(ctx context.Context, diskFormat, containerFormat st
 		return nil, fmt.Errorf("check file %s: %w", d.source.Path(), err)
 	}
 	for _, w := range report.Warnings {
-		d.a.note("Warning: %s", sentence(clean(w)))
+		d.a.note("Warning (%s): %s", w.Code, clean(strings.TrimSpace(w.Message+" "+w.Hint)))
 	}
 	return report, nil
 }

@@ -31,7 +31,11 @@ func (a *app) imageShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showImage(i)
+			v, err := api.Verdict(cmd.Context(), i.ID)
+			if err != nil {
+				return err
+			}
+			return a.show(append(imageRecord(i), verdictRecord(v)...), i.ID, examined{i, v})
 		},
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,6 +68,41 @@ func liveStatus(i *glance.Image) string {
 
 // showImage prints one image.
 func (a *app) showImage(i *glance.Image) error { return a.show(imageRecord(i), i.ID, i) }
+
+// verdictRecord is what the examination of an image's bytes found.
+func verdictRecord(v *glance.Verdict) record {
+	if v == nil || v.Report == nil {
+		return nil
+	}
+	r := record{{"bootable", v.Report.Bootable}, {"evidence", sentences(v.Report.Evidence)}}
+	warnings := []string{}
+	for _, w := range v.Report.Warnings {
+		warnings = append(warnings, strings.TrimSpace(w.Code+": "+w.Message+" "+w.Hint))
+	}
+	return append(r, field{"warnings", sentences(warnings)})
+}
+
+func sentences(list []string) both { return both{list, strings.Join(list, " ")} }
+
+// examined is an image document with the verdict on its bytes in bullion_validation.
+type examined struct {
+	*glance.Image
+	verdict *glance.Verdict
+}
+
+// MarshalJSON adds the verdict, if there is one, to the document that the service sent.
+func (e examined) MarshalJSON() ([]byte, error) {
+	doc, err := e.Image.MarshalJSON()
+	if err != nil || e.verdict == nil {
+		return doc, err
+	}
+	verdict, err := json.Marshal(e.verdict)
+	if err != nil {
+		return nil, err
+	}
+	doc = bytes.TrimSuffix(bytes.TrimSpace(doc), []byte("}"))
+	return slices.Concat(doc, []byte(`,"bullion_validation":`), verdict, []byte("}")), nil
+}
 
 // named is how messages call an image.
 func named(i *glance.Image) string {

@@ -68,7 +68,7 @@ func preflight(arg js.Value) (any, error) {
 		"os_version":       report.OSVersion,
 		"bootable":         report.Bootable,
 		"evidence":         list(report.Evidence),
-		"warnings":         list(report.Warnings),
+		"warnings":         warnings(report.Warnings),
 		"requests":         cost.Requests,
 		"bytes":            float64(cost.Bytes),
 	}, nil
@@ -80,6 +80,14 @@ func text(v js.Value) string {
 		return ""
 	}
 	return v.String()
+}
+
+func warnings(all []diskimage.Warning) []any {
+	out := make([]any, len(all))
+	for i, w := range all {
+		out[i] = map[string]any{"code": w.Code, "message": w.Message, "hint": w.Hint}
+	}
+	return out
 }
 
 func list(s []string) []any {

@@ -85,6 +85,7 @@ func (a *api) routes() []route {
 		{pattern: "POST /v2/images/{id}/actions/deactivate", handle: a.deactivateImage},
 		{pattern: "POST /v2/images/{id}/actions/reactivate", handle: a.reactivateImage},
 		{pattern: "GET /v2/images/{id}/history", handle: a.imageHistory},
+		{pattern: "GET /v2/images/{id}/validation", handle: a.imageValidation},
 
 		{pattern: "PUT /v2/images/{id}/tags/{tag}", handle: a.addTag},
 		{pattern: "DELETE /v2/images/{id}/tags/{tag}", handle: a.removeTag},

@@ -272,6 +272,15 @@ func (a *api) imageHistory(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (a *api) imageValidation(w http.ResponseWriter, r *http.Request) error {
+	i, err := a.Images.Get(r.Context(), callerOf(r), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, verdict(i))
+	return nil
+}
+
 func (a *api) addTag(w http.ResponseWriter, r *http.Request) error {
 	return a.done(w, a.Images.AddTag(r.Context(), callerOf(r), r.PathValue("id"), r.PathValue("tag")))
 }

@@ -67,8 +67,8 @@ func status(b *object, i *images.Image) {
 	}
 	b.text("bullion_upload", u.ID)
 	b.text("bullion_upload_state", string(u.Shown()))
-	if v := u.Validation; v != nil && u.Object != nil {
-		b.text("bullion_progress", fmt.Sprintf("%s %d/%d", v.Phase, v.Hashed, u.Object.Size))
+	if p := progress(u); p != nil {
+		b.text("bullion_progress", fmt.Sprintf("%s %d/%d", p.Phase, p.Hashed, p.Total))
 	}
 	if r := u.Rejection; r != nil {
 		b.text("bullion_rejection", fmt.Sprintf("%s: %s %s", r.Code, r.Message, r.Hint))
@@ -213,25 +213,48 @@ type partDocument struct {
 	Size   int64 `json:"size"`
 }
 
+// validationDocument is how far an examination got.
 type validationDocument struct {
 	Phase  images.Phase `json:"phase"`
-	Hashed int64        `json:"hashed"`
-	Total  int64        `json:"total"`
+	Hashed int64        `json:"hashed"` // bytes
+	Total  int64        `json:"total"`  // bytes
+}
+
+func progress(u *images.Upload) *validationDocument {
+	if u.Validation == nil || u.Object == nil {
+		return nil
+	}
+	return &validationDocument{u.Validation.Phase, u.Validation.Hashed, u.Object.Size}
+}
+
+// verdictDocument is what is known of the bytes that were sent last, if any were: how far their examination is, why they were refused, or what was found.
+type verdictDocument struct {
+	ImageID   string              `json:"image_id"`
+	UploadID  string              `json:"upload_id,omitempty"`
+	State     images.UploadState  `json:"state,omitempty"`
+	Progress  *validationDocument `json:"progress,omitempty"`
+	Rejection *images.Rejection   `json:"rejection,omitempty"`
+	Report    *images.Report      `json:"report,omitempty"`
+}
+
+func verdict(i *images.Image) verdictDocument {
+	u := i.Upload
+	if u == nil {
+		return verdictDocument{ImageID: i.ID}
+	}
+	return verdictDocument{i.ID, u.ID, u.Shown(), progress(u), u.Rejection, u.Report}
 }
 
 func upload(v *images.UploadView) uploadDocument {
 	u := v.Upload
 	d := uploadDocument{ID: u.ID, ImageID: v.Image.ID, State: u.Shown(), Mode: u.Mode, Size: u.Size, PartSize: u.PartSize, Parts: u.Parts,
-		CreatedAt: timestamp(u.CreatedAt), ExpiresAt: timestamp(u.ExpiresAt), Rejection: u.Rejection,
+		CreatedAt: timestamp(u.CreatedAt), ExpiresAt: timestamp(u.ExpiresAt), Rejection: u.Rejection, Validation: progress(u),
 		Signed: []signedDocument{}, Have: []partDocument{}}
 	for _, p := range v.Signed {
 		d.Signed = append(d.Signed, signedDocument{p.Number, p.Size, request(p.SignedRequest)})
 	}
 	for _, p := range v.Parts {
 		d.Have = append(d.Have, partDocument{p.Number, p.Size})
-	}
-	if u.Validation != nil && u.Object != nil {
-		d.Validation = &validationDocument{u.Validation.Phase, u.Validation.Hashed, u.Object.Size}
 	}
 	return d
 }

@@ -23,7 +23,7 @@ func (in *inspection) compressed(g *signs) error {
 		return err
 	}
 	if b == nil {
-		in.rep.warn("The contents of a %s file are not inspected.", g.packing)
+		in.rep.warn(CodeNotInspected, "", "The contents of a %s file are not inspected.", g.packing)
 		return nil
 	}
 	f := span{bytes.NewReader(b), 0, int64(len(b)), "start of the decompressed image"}
@@ -46,7 +46,7 @@ func (in *inspection) compressed(g *signs) error {
 			return err
 		}
 	}
-	in.rep.warn("The image is compressed; only its first %d bytes were inspected.", len(b))
+	in.rep.warn(CodeNotInspected, "", "The image is compressed; only its first %d bytes were inspected.", len(b))
 	if found == "raw" || found == "iso" {
 		return nil
 	}

@@ -35,7 +35,7 @@ func (in *inspection) facts(d span, g *signs, format string) error {
 		err = f.disk(g)
 	}
 	if rej := asRejection(err); rej != nil {
-		in.rep.warn("Looking for an operating system stopped: %s", rej.Message)
+		in.rep.warn(rej.Code, rej.Hint, "Looking for an operating system stopped: %s", rej.Message)
 		err = nil
 	}
 	f.conclude()
@@ -52,7 +52,7 @@ func (f *finder) evidence(format string, args ...any) {
 // tolerate turns a fault of the image into a warning, so that other evidence is still looked for.
 func (f *finder) tolerate(err error) error {
 	if rej := asRejection(err); rej != nil && rej.Code != CodeBudget {
-		f.in.rep.warn("%s", rej.Message)
+		f.in.rep.add(Warning(*rej))
 		return nil
 	}
 	return err
@@ -91,14 +91,14 @@ func (f *finder) disc(g *signs) error {
 func (f *finder) disk(g *signs) error {
 	t, err := readPartitions(f.d, g)
 	if rej := asRejection(err); rej != nil {
-		f.in.rep.warn("%s", rej.Message)
+		f.in.rep.add(Warning(*rej))
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	for _, w := range t.warnings {
-		f.in.rep.warn("%s", w)
+		f.in.rep.add(w)
 	}
 	if t.scheme == "" {
 		switch g.fs {
@@ -110,7 +110,7 @@ func (f *finder) disk(g *signs) error {
 		return f.tolerate(f.root(f.d, "", g.fs, "the disk"))
 	}
 	if len(t.parts) > maxPartitions {
-		f.in.rep.warn("The disk has %d partitions; %d of them were looked into.", len(t.parts), maxPartitions)
+		f.in.rep.warn(CodeNotInspected, "", "The disk has %d partitions; %d of them were looked into.", len(t.parts), maxPartitions)
 		t.parts = t.parts[:maxPartitions]
 	}
 	for i, p := range t.parts {
@@ -250,7 +250,7 @@ func (f *finder) loader(fs *fat, e fatEntry, machine uint16, arch, name string) 
 		return err
 	}
 	if got := peMachine(b); got != machine {
-		f.in.rep.warn("EFI/BOOT/%s in %s is not a program for %s.", e.name, name, arch)
+		f.in.rep.warn(CodeLoader, "Install the boot loader for the machine again.", "EFI/BOOT/%s in %s is not a program for %s.", e.name, name, arch)
 		return nil
 	}
 	f.uefi = append(f.uefi, arch)
@@ -286,7 +286,7 @@ func (f *finder) root(d span, guid, kind, name string) error {
 		f.evidence("There is an NTFS file system in %s.", name)
 		return nil
 	case "lvm", "luks", "btrfs":
-		f.in.rep.warn("The contents of %s are %s, which is not read here.", name, map[string]string{"lvm": "an LVM volume", "luks": "encrypted", "btrfs": "a btrfs file system"}[kind])
+		f.in.rep.warn(CodeNotInspected, "", "The contents of %s are %s, which is not read here.", name, map[string]string{"lvm": "an LVM volume", "luks": "encrypted", "btrfs": "a btrfs file system"}[kind])
 		return nil
 	case "ext4":
 		fs, err = openExt4(d)
@@ -391,11 +391,11 @@ func (in *inspection) judgeBoot(v *volume) error {
 	case v.format == "aki" || v.format == "ari" || kind == "aki" || kind == "ari" || kind == "ami":
 		// parts of a machine that do not start by themselves
 	case v.disk == nil:
-		in.rep.warn("Whether the image can boot was not checked.")
+		in.rep.warn(CodeNotInspected, "", "Whether the image can boot was not checked.")
 	case in.opts.Boot == Require:
 		return notBootable("the image")
 	default:
-		in.rep.warn("Nothing in the image can start a machine.")
+		in.rep.warn(CodeNotBootable, "Start it with another disk or disc that boots, or make an image with a boot loader for BIOS or UEFI.", "Nothing in the image can start a machine.")
 	}
 	return nil
 }

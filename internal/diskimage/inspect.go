@@ -80,15 +80,18 @@ type Report struct {
 	OSDistro     string `json:"os_distro,omitempty"`
 	OSVersion    string `json:"os_version,omitempty"`
 
-	Bootable bool     `json:"bootable"`
-	Evidence []string `json:"evidence"` // sentences
-	Warnings []string `json:"warnings"` // sentences
+	Bootable bool      `json:"bootable"`
+	Evidence []string  `json:"evidence"` // sentences
+	Warnings []Warning `json:"warnings"`
 }
 
-func (r *Report) warn(format string, args ...any) {
-	s := fmt.Sprintf(format, args...)
-	if !slices.Contains(r.Warnings, s) {
-		r.Warnings = append(r.Warnings, s)
+func (r *Report) warn(code, hint, format string, args ...any) {
+	r.add(Warning{code, fmt.Sprintf(format, args...), hint})
+}
+
+func (r *Report) add(w Warning) {
+	if !slices.Contains(r.Warnings, w) {
+		r.Warnings = append(r.Warnings, w)
 	}
 }
 
@@ -126,7 +129,7 @@ func Inspect(ctx context.Context, r io.ReaderAt, size int64, opts Options) (repo
 		opts: opts,
 		file: span{cancellable{ctx, r}, 0, size, "file"},
 		lim:  limits{opts.MaxVirtualSize},
-		rep:  &Report{DiskFormat: opts.DiskFormat, ContainerFormat: opts.ContainerFormat, Evidence: []string{}, Warnings: []string{}},
+		rep:  &Report{DiskFormat: opts.DiskFormat, ContainerFormat: opts.ContainerFormat, Evidence: []string{}, Warnings: []Warning{}},
 	}
 	if in.lim.maxVirtual <= 0 {
 		in.lim.maxVirtual = defaultMaxVirtual
@@ -162,7 +165,7 @@ func (in *inspection) object(r *Rejection) error {
 	if in.opts.Mode != Lenient || reachesOutside(r.Code) || r.Code == CodeNotBootable {
 		return r
 	}
-	in.rep.warn("%s", r.Message)
+	in.rep.add(Warning(*r))
 	return nil
 }
 
@@ -189,7 +192,7 @@ func (in *inspection) run() error {
 	case "compressed":
 		return in.compressed(g)
 	}
-	in.rep.warn("The contents of an image with container_format %s are not inspected.", in.opts.ContainerFormat)
+	in.rep.warn(CodeNotInspected, "", "The contents of an image with container_format %s are not inspected.", in.opts.ContainerFormat)
 	return nil
 }
 
@@ -216,7 +219,7 @@ func (in *inspection) empty() error {
 	if d := in.opts.DiskFormat; d != "" && d != "raw" {
 		return in.object(reject(CodeFormatMismatch, "Upload the file again; it may have been empty when it was sent.", "The file is empty, so it is not %s.", d))
 	}
-	in.rep.warn("The file is empty.")
+	in.rep.warn(CodeEmpty, "Upload a file if the image is to be used.", "The file is empty.")
 	if in.opts.Boot == Require {
 		return notBootable("an empty file")
 	}
@@ -256,7 +259,7 @@ func (in *inspection) bare(g *signs) error {
 func (in *inspection) accept(v *volume) error {
 	in.rep.VirtualSize = v.size
 	for _, w := range v.warnings {
-		in.rep.warn("%s", w)
+		in.rep.add(w)
 	}
 	if v.disk == nil {
 		return in.judgeBoot(v)
@@ -284,7 +287,7 @@ func (in *inspection) checkNested(v *volume, inner *signs) error {
 	}
 	if inner.disks[0] == "luks" && len(inner.disks) == 1 {
 		if in.opts.EncryptionKeyID != "" {
-			in.rep.warn("The contents are encrypted with LUKS and were not checked.")
+			in.rep.add(warnLUKS)
 			return nil
 		}
 		return in.object(reject(CodeEncrypted, "Upload the decrypted disk, or set cinder_encryption_key_id if this is an encrypted volume of Cinder.", "The disk inside is encrypted with LUKS, so it cannot be checked."))
@@ -343,7 +346,7 @@ func (in *inspection) match(declared, found string, g *signs) *Rejection {
 	case found == "luks" && in.opts.EncryptionKeyID != "" && declared == "raw":
 		return nil
 	case found == "iso" && declared == "raw":
-		in.rep.warn("The file is an ISO image; set disk_format to iso if it is to be used as a disc.")
+		in.rep.warn(CodeFormatMismatch, "Set disk_format to iso if it is to be used as a disc.", "The file is an ISO image.")
 		return nil
 	}
 	hint := "Set disk_format to " + found + "."
@@ -379,10 +382,10 @@ func (in *inspection) matchRaw(declared string, g *signs) *Rejection {
 		case declared == "gpt" && !g.bootSig && !g.gpt:
 			return reject(CodeFormatMismatch, wrong, "disk_format says gpt, but the file has no partition table.")
 		case declared == "ami" && g.fs == "":
-			in.rep.warn("disk_format says ami, but the file has no file system that is known here.")
+			in.rep.warn(CodeUnknown, "", "disk_format says ami, but the file has no file system that is known here.")
 		}
 	case !slices.Contains(known, declared):
-		in.rep.warn("disk_format %s is not known here, so only the absence of other formats was checked.", declared)
+		in.rep.warn(CodeNotInspected, "", "disk_format %s is not known here, so only the absence of other formats was checked.", declared)
 	default:
 		return reject(CodeFormatMismatch, wrong, "disk_format says %s, but the file has no %s header.", declared, declared)
 	}

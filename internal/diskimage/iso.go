@@ -38,5 +38,5 @@ func openISO(f span, g *signs) (*volume, error) {
 
 // openUDF takes a UDF image without ISO 9660 descriptors as it is.
 func openUDF(f span, g *signs) *volume {
-	return &volume{format: "iso", size: f.size, disk: &f, signs: g, warnings: []string{"The image is UDF without ISO 9660; its file system was not checked."}}
+	return &volume{format: "iso", size: f.size, disk: &f, signs: g, warnings: []Warning{{CodeNotInspected, "The image is UDF without ISO 9660; its file system was not checked.", ""}}}
 }

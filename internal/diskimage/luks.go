@@ -13,7 +13,7 @@ func openLUKS(f span, lim limits, keyID string) (*volume, error) {
 	if keyID == "" {
 		return nil, reject(CodeEncrypted, "Upload the decrypted disk, or set cinder_encryption_key_id if this is an encrypted volume of Cinder.", "The contents are encrypted with LUKS, so they cannot be checked.")
 	}
-	v := &volume{format: "luks", size: f.size, warnings: []string{"The contents are encrypted with LUKS and were not checked."}}
+	v := &volume{format: "luks", size: f.size, warnings: []Warning{warnLUKS}}
 	if version == 1 {
 		payload := int64(be.Uint32(b[104:])) * 512
 		if payload > f.size {
@@ -23,3 +23,5 @@ func openLUKS(f span, lim limits, keyID string) (*volume, error) {
 	}
 	return v, nil
 }
+
+var warnLUKS = Warning{CodeEncrypted, "The contents are encrypted with LUKS and were not checked.", ""}

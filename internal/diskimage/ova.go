@@ -62,10 +62,10 @@ func (in *inspection) ovf(g *signs) error {
 	case g.text == "an XML document":
 		return in.object(reject(CodeOutsideArchive, hintOVA, "The file is an OVF description alone; the disk it describes is in another file."))
 	case g.packing != "" || g.tar:
-		in.rep.warn("container_format says ovf, but the file is an archive without an OVF description; its contents were not inspected.")
+		in.rep.warn(CodeContainerMismatch, "Set container_format to what the file is.", "container_format says ovf, but the file is an archive without an OVF description; its contents were not inspected.")
 		return nil
 	}
-	in.rep.warn("container_format says ovf, but the file is a bare disk.")
+	in.rep.warn(CodeContainerMismatch, "Set container_format to bare.", "container_format says ovf, but the file is a bare disk.")
 	return in.bare(g)
 }
 

@@ -20,7 +20,7 @@ type partitionTable struct {
 	scheme   string // "gpt", "mbr", or "" when there is none
 	parts    []partition
 	code     bool // sector 0 holds boot code
-	warnings []string
+	warnings []Warning
 }
 
 // The partition types that matter here.
@@ -104,7 +104,7 @@ func (t *partitionTable) readGPT(d span) error {
 		if reason, err := t.readGPTCopy(d, sector, d.size/sector-1); err != nil {
 			return err
 		} else if reason == "" {
-			t.warnings = append(t.warnings, "The primary GPT is damaged ("+reasons[0]+"); the backup at the end of the disk was read. Run gdisk on it to repair it.")
+			t.warnings = append(t.warnings, Warning{CodePartitions, "The primary GPT is damaged (" + reasons[0] + "); the backup at the end of the disk was read.", "Run gdisk on it to repair it."})
 			return nil
 		}
 	}
@@ -164,7 +164,7 @@ func (t *partitionTable) readGPTCopy(d span, sector, lba int64) (reason string, 
 		t.parts = append(t.parts, partition{start: int64(from) * sector, size: int64(to-from+1) * sector, guid: guid, active: e[48]&4 != 0})
 	}
 	if lba == 1 && le.Uint64(h[32:]) >= uint64(d.size/sector) {
-		t.warnings = append(t.warnings, "The backup GPT should be past the end of the disk; run gdisk on it to move it (x, e, w).")
+		t.warnings = append(t.warnings, Warning{CodePartitions, "The backup GPT should be past the end of the disk.", "Run gdisk on it to move it (x, e, w)."})
 	}
 	return "", nil
 }

@@ -11,7 +11,7 @@ type volume struct {
 	size     int64  // virtual size in bytes
 	disk     *span  // the contents of the disk; nil when they cannot be read
 	signs    *signs // of the disk, when it is the file itself and so is known already
-	warnings []string
+	warnings []Warning
 }
 
 // qcow2Header holds the fields that were checked; see docs/interop/qcow2.txt of QEMU.
@@ -56,7 +56,7 @@ func openQcow2(f span, lim limits) (*volume, error) {
 	}
 	v := &volume{format: "qcow2", size: h.size}
 	if h.dirty {
-		v.warnings = append(v.warnings, "The qcow2 image was not closed cleanly; run qemu-img check on it.")
+		v.warnings = append(v.warnings, Warning{CodeUnclean, "The qcow2 image was not closed cleanly.", "Run qemu-img check on it."})
 	}
 	disk := newVirtual(newQcow2Reader(f, h), h.size)
 	v.disk = &disk

@@ -9,10 +9,10 @@ func openRaw(f span, g *signs) (*volume, error) {
 	}
 	v.warnings = append(v.warnings, t.warnings...)
 	if t.scheme == "" && g.fs == "" && g.kernel == "" {
-		v.warnings = append(v.warnings, "The file has no partition table and no file system that is known here.")
+		v.warnings = append(v.warnings, Warning{CodeUnknown, "The file has no partition table and no file system that is known here.", ""})
 	}
 	if g.kernel != "" {
-		v.warnings = append(v.warnings, "The file is an "+g.kernel+", not a disk.")
+		v.warnings = append(v.warnings, Warning{CodeNotADisk, "The file is an " + g.kernel + ", not a disk.", ""})
 	}
 	return v, nil
 }

@@ -44,6 +44,21 @@ const (
 	CodeUnreadable        = "unreadable"          // a defect of this service, found by this image
 )
 
+// The codes that only warnings have. They never change either.
+const (
+	CodeNotInspected = "not_inspected"    // some of the contents were not looked at
+	CodeUnknown      = "unknown_contents" // nothing in it is known here
+	CodeEmpty        = "empty"            // there are no bytes
+	CodeLoader       = "loader_mismatch"  // a boot loader is not for the machine that its name says
+)
+
+// Warning is a fault that is not a reason to refuse the image.
+type Warning struct {
+	Code    string `json:"code"`    // stable, one of the Code constants
+	Message string `json:"message"` // one sentence: what is wrong and where
+	Hint    string `json:"hint"`    // one sentence: what to do, "" when there is nothing to do
+}
+
 // reachesOutside says whether a code stands for an image that could make a host read something else than the image.
 // Such images are refused in every mode.
 func reachesOutside(code string) bool {

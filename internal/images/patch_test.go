@@ -209,7 +209,8 @@ func TestACloneSharesNothing(t *testing.T) {
 	make := func() *Image {
 		n := size
 		return &Image{ID: "i", Tags: []string{"t"}, Properties: map[string]string{"a": "b"}, Size: &n, VirtualSize: &n, Blob: &Blob{Key: "k"},
-			Upload: &Upload{ID: "u", Object: &Blob{Key: "k"}, Rejection: &Rejection{Code: "c"}, Validation: &Validation{Holder: "h", HashState: []byte{1}}},
+			Upload: &Upload{ID: "u", Object: &Blob{Key: "k"}, Rejection: &Rejection{Code: "c"}, Validation: &Validation{Holder: "h", HashState: []byte{1}},
+				Report: &Report{Evidence: []string{"e"}, Warnings: []Warning{{Code: "w"}}}},
 			Import: &Import{TaskID: "t"}}
 	}
 	was, is := make(), make().Clone()
@@ -224,6 +225,7 @@ func TestACloneSharesNothing(t *testing.T) {
 	clone.Blob.Key, clone.Import.TaskID = "x", "x"
 	u := clone.Upload
 	u.ID, u.Object.Key, u.Rejection.Code, u.Validation.Holder, u.Validation.HashState[0] = "x", "x", "x", "x", 9
+	u.Report.Bootable, u.Report.Evidence[0], u.Report.Warnings[0].Code = true, "x", "x"
 	if !reflect.DeepEqual(original, was) {
 		t.Errorf("a change of the clone changed the original: %+v", original)
 	}

@@ -19,6 +19,7 @@ type Facts struct {
 	Digests
 	VirtualSize int64             // bytes; 0 when not known
 	Properties  map[string]string // set unless the user did
+	Report      *Report           // nil when nothing was looked for
 }
 
 // ErrBusy is the error of Claim when another process is at work.
@@ -99,7 +100,7 @@ func (s *Service) Accept(ctx context.Context, imageID, uploadID, holder string, 
 				}
 			}
 		}
-		u.State, u.UpdatedAt, u.Validation, u.Object = UploadAccepted, now, nil, nil
+		u.State, u.UpdatedAt, u.Validation, u.Object, u.Report = UploadAccepted, now, nil, nil, f.Report.bounded()
 		i.endImport(TaskSuccess, "", now)
 		return i.move(StatusActive, now)
 	})

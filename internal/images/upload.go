@@ -2,6 +2,8 @@ package images
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -49,6 +51,7 @@ type Upload struct {
 	Object     *Blob       `json:"object,omitempty"`     // what arrived
 	Validation *Validation `json:"validation,omitempty"` // its examination, while it runs
 	Rejection  *Rejection  `json:"rejection,omitempty"`
+	Report     *Report     `json:"report,omitempty"` // what its examination found, once it is accepted
 }
 
 // Key is where the bytes of an upload live. Keys are made by the service alone.
@@ -85,6 +88,9 @@ func (u *Upload) clone() *Upload {
 	c := *u
 	c.Object = clonePtr(u.Object)
 	c.Rejection = clonePtr(u.Rejection)
+	if c.Report = clonePtr(u.Report); c.Report != nil {
+		c.Report.Evidence, c.Report.Warnings = slices.Clone(u.Report.Evidence), slices.Clone(u.Report.Warnings)
+	}
 	if c.Validation = clonePtr(u.Validation); c.Validation != nil {
 		c.Validation.HashState = bytes.Clone(c.Validation.HashState)
 	}
@@ -99,6 +105,42 @@ type Rejection struct {
 }
 
 func (r *Rejection) Error() string { return r.Message }
+
+// Report is what an examination found in an image that it accepted.
+type Report struct {
+	Bootable bool      `json:"bootable"` // there is evidence that a machine could start from it
+	Evidence []string  `json:"evidence"` // sentences
+	Warnings []Warning `json:"warnings"`
+}
+
+// Warning is a fault that was no reason to refuse an image.
+type Warning struct {
+	Code    string `json:"code"`    // stable, for machines: not_bootable, partition_table, …
+	Message string `json:"message"` // one sentence: what is wrong
+	Hint    string `json:"hint"`    // one sentence: what to do, or ""
+}
+
+// Bounds of a Report, which lives in the record: what an image makes the examination say must not grow it without end.
+const (
+	maxFindings = 20  // sentences of evidence, and warnings
+	maxSentence = 500 // bytes
+)
+
+// bounded is the report as a record keeps it.
+func (r *Report) bounded() *Report {
+	if r == nil {
+		return nil
+	}
+	sentence := func(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxSentence)], "") }
+	b := &Report{Bootable: r.Bootable, Evidence: []string{}, Warnings: []Warning{}}
+	for _, s := range r.Evidence[:min(len(r.Evidence), maxFindings)] {
+		b.Evidence = append(b.Evidence, sentence(s))
+	}
+	for _, w := range r.Warnings[:min(len(r.Warnings), maxFindings)] {
+		b.Warnings = append(b.Warnings, Warning{w.Code, sentence(w.Message), sentence(w.Hint)})
+	}
+	return b
+}
 
 // Validation is the state of an examination. It is saved so that another process can go on
 // where one stopped.

@@ -157,6 +157,7 @@ func (r *run) examine(ctx context.Context, i *images.Image) error {
 	_, err = r.Images.Accept(ctx, r.imageID, r.uploadID, r.holder, images.Facts{
 		Digests:     digests,
 		VirtualSize: report.VirtualSize,
+		Report:      found(report),
 		Properties: map[string]string{
 			"architecture":     report.Architecture,
 			"hw_firmware_type": report.FirmwareType,
@@ -171,6 +172,15 @@ func (r *run) examine(ctx context.Context, i *images.Image) error {
 	r.Log.LogAttrs(ctx, slog.LevelInfo, "image is active", slog.String("image", r.imageID), slog.Int64("size", object.Size),
 		slog.String("disk_format", i.DiskFormat), slog.Duration("took", r.Now().Sub(started)), slog.Any("warnings", report.Warnings))
 	return nil
+}
+
+// found is the part of a report that people read.
+func found(r *diskimage.Report) *images.Report {
+	f := &images.Report{Bootable: r.Bootable, Evidence: r.Evidence}
+	for _, w := range r.Warnings {
+		f.Warnings = append(f.Warnings, images.Warning(w))
+	}
+	return f
 }
 
 func (r *run) inspect(ctx context.Context, i *images.Image, b images.Blob) (*diskimage.Report, error) {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -37,12 +38,14 @@ export class Files {
   }
 }
 
-/** A Debian that boots, built once for each machine from Debian's packages. */
+/** A Debian that boots, built once for each machine and state of the script from Debian's packages; infra/local/e2e uses the same. */
 export function debian(): string {
-  const path = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bullion', 'debian-12.qcow2');
+  const script = resolve('../infra/local/e2e/debian-image');
+  const state = createHash('sha256').update(readFileSync(script)).digest('hex');
+  const path = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bullion', `debian-12-${state}.qcow2`);
   if (!existsSync(path)) {
     mkdirSync(resolve(path, '..'), { recursive: true });
-    execFileSync(resolve('../infra/local/e2e/debian-image'), [path], { stdio: 'inherit' });
+    execFileSync(script, [path], { stdio: 'inherit' });
   }
   return path;
 }

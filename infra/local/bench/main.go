@@ -47,7 +47,7 @@ const (
 
 func main() {
 	duration := flag.Duration("time", 4*time.Second, "time for each row")
-	size := flag.Int64("size", 1<<30, "bytes of the image that is uploaded")
+	size := flag.Int64("size", 1<<30, "bytes of the image that is uploaded, and of the object that is hashed")
 	most := flag.Int("records", 100_000, "records in the largest list")
 	flag.Parse()
 	if err := run(*duration, *size, *most); err != nil {
@@ -95,6 +95,7 @@ func run(duration time.Duration, size int64, most int) error {
 	fmt.Printf("%-44s %8.0f   %10.1f\n", "one PUT", c.upload, c.upload/glanceUpload)
 	fmt.Printf("%-44s %8.0f   %10.1f\n", "multipart, 4 at a time", parts, parts/glanceUpload)
 	fmt.Printf("%-44s %8.0f\n", "download", c.download)
+	c.stop()
 	disk, err := rawWrite(dir, size)
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func run(duration time.Duration, size int64, most int) error {
 	fmt.Printf("\nmemory of bulliond (all of it: API, identity, database, S3)\n")
 	fmt.Printf("%-44s %8.0f MiB      Glance and Keystone, without their database: %d MiB\n", "at rest", rest, glanceMemory)
 	fmt.Printf("%-44s %8.0f MiB      %d MiB\n", "peak under all of the above", peak, glancePeak)
-	return nil
+	return validate(dir, size)
 }
 
 // bulliond is a server that the bench started.

@@ -4,6 +4,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -226,18 +227,22 @@ func sparse(t *testing.T, size int64) string {
 	return path
 }
 
-// debian builds the bootable image once for each machine: it depends on Debian's packages alone.
+// debian builds the bootable image once for each machine and state of its script: it depends on Debian's packages alone.
 func debian(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(cache, "bullion", "debian-12.qcow2")
+	script, err := os.ReadFile("debian-image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(cache, "bullion", fmt.Sprintf("debian-12-%x.qcow2", sha256.Sum256(script)))
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	defer cancel()
 	build := exec.CommandContext(ctx, "./debian-image", path)
 	build.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

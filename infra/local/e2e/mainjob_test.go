@@ -101,6 +101,21 @@ func TestAnUploadGoesOnAfterBothSidesWereKilled(t *testing.T) {
 	if doc["checksum"] != md5sum || doc["os_hash_value"] != sha {
 		t.Error("the hashes are not those of the file")
 	}
+	// Nothing in this disk starts a machine: it is taken with a warning, which programs and people can read.
+	verdict, _ := doc["bullion_validation"].(map[string]any)
+	report, _ := verdict["report"].(map[string]any)
+	codes := ""
+	warnings, _ := report["warnings"].([]any)
+	for _, w := range warnings {
+		w, _ := w.(map[string]any)
+		codes += fmt.Sprint(w["code"], " ")
+	}
+	if verdict["state"] != "accepted" || report["bootable"] != false || codes != "unknown_contents not_bootable " {
+		t.Errorf("the verdict is %v", verdict)
+	}
+	if table := s.must("image", "show", "big disk"); !strings.Contains(table, "not_bootable: Nothing in the image can start a machine.") {
+		t.Errorf("the table does not show the warning:\n%s", table)
+	}
 }
 
 // lines counts the lines of the files that match: parts that arrived whole.

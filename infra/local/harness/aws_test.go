@@ -76,11 +76,13 @@ type cloud struct {
 	Template  *Template
 	Functions map[string]*Lambda
 	calls     *recorder
+	store     *dynamostore.Store // the records, for tests that look at them
 	dir       string
 
 	mu      sync.Mutex
-	put     []notify.Message          // on the event bus
-	deliver func(invoke func() error) // what becomes of an event of the bucket; nil: it is handled at once
+	put     []notify.Message             // on the event bus
+	failed  map[string][]json.RawMessage // queue, events that a function failed on to the end
+	deliver func(invoke func() error)    // what becomes of an event of the bucket; nil: it is handled at once
 	pending sync.WaitGroup
 }
 
@@ -95,7 +97,7 @@ func ok(t testing.TB, err error) {
 func deploy(t *testing.T) *cloud {
 	t.Helper()
 	ctx := t.Context()
-	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{seen: map[string]map[string]bool{}}, dir: t.TempDir()}
+	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{seen: map[string]map[string]bool{}}, failed: map[string][]json.RawMessage{}, dir: t.TempDir()}
 
 	moto := mototest.Start(t)
 	pools := cognitoidentityprovider.NewFromConfig(moto)
@@ -118,6 +120,7 @@ func deploy(t *testing.T) *cloud {
 	tables := dynamotest.Dynoxide(t)
 	db := dynamotest.Client(tables)
 	table := dynamotest.Table(t, db, func(name string) *dynamodb.CreateTableInput { return dynamostore.TableInput(name) })
+	c.store = dynamostore.New(db, table, dynamostore.Options{})
 	identityTable := dynamotest.Table(t, db, func(name string) *dynamodb.CreateTableInput { return dynamo.TableInput(name) })
 
 	engine, err := s3engine.Start(ctx, s3engine.Config{
@@ -213,13 +216,19 @@ func (c *cloud) created(_ context.Context, o s3engine.Object) error {
 	return nil
 }
 
-// asynchronously invokes a function as Lambda does for events: three times at most.
+// asynchronously invokes a function as Lambda does for events: again after a failure, and in the end the event goes to the queue of the function.
 func (c *cloud) asynchronously(name string, payload []byte) (err error) {
-	for try := range 3 {
+	f := c.Template.Functions[name]
+	for try := range 1 + f.Retries {
 		if _, err = c.Functions[name].Invoke(context.Background(), payload); err == nil {
 			return nil
 		}
 		time.Sleep(time.Duration(try) * 100 * time.Millisecond) // a minute on AWS
+	}
+	if f.OnFailure != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failed[f.OnFailure] = append(c.failed[f.OnFailure], payload)
 	}
 	return err
 }
@@ -287,6 +296,15 @@ func (c *cloud) heard(id string) (statuses []string) {
 // bullion runs the command line as bob and returns what it wrote.
 func (c *cloud) bullion(args ...string) string {
 	c.t.Helper()
+	out, err := c.try(args...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+// try is bullion for what may fail.
+func (c *cloud) try(args ...string) (string, error) {
 	cmd := exec.Command(filepath.Join(built, "bullion"), args...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "OS_CLIENT_CONFIG_FILE="+filepath.Join(c.dir, "clouds.yaml"), "OS_CLOUD=bob", "XDG_STATE_HOME="+filepath.Join(c.dir, "state"))
@@ -294,9 +312,9 @@ func (c *cloud) bullion(args ...string) string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		c.t.Fatalf("bullion %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+		err = fmt.Errorf("bullion %s: %w\n%s%s", strings.Join(args, " "), err, out, &stderr)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
 }
 
 func freeAddress(t testing.TB) string {

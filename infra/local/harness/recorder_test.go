@@ -15,8 +15,9 @@ import (
 
 // recorder notes which rights each function would have needed, from the requests that pass it, signed URLs included.
 type recorder struct {
-	mu   sync.Mutex
-	seen map[string]map[string]bool // function, IAM action
+	mu     sync.Mutex
+	seen   map[string]map[string]bool // function, IAM action
+	refuse func(function string, r *http.Request) bool
 }
 
 // proxy stands in front of an endpoint for one function. The host stays as it was signed.
@@ -24,18 +25,29 @@ func (c *recorder) proxy(t testing.TB, function, to string) string {
 	t.Helper()
 	u, err := url.Parse(to)
 	ok(t, err)
-	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		host := r.In.Host
 		r.SetURL(u)
 		r.Out.Host = host
-		c.note(function, r.Out)
-	}, FlushInterval: -1})
+	}, FlushInterval: -1}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.note(function, r) {
+			http.Error(w, "<Error><Code>AccessDenied</Code><Message>as the test wants</Message></Error>", http.StatusForbidden)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-func (c *recorder) note(function string, r *http.Request) {
+// note says whether the request is to be refused.
+func (c *recorder) note(function string, r *http.Request) (refused bool) {
 	actions := actionsOf(r)
+	c.mu.Lock()
+	refuse := c.refuse
+	c.mu.Unlock()
+	refused = refuse != nil && refuse(function, r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.seen[function] == nil {
@@ -44,6 +56,14 @@ func (c *recorder) note(function string, r *http.Request) {
 	for _, a := range actions {
 		c.seen[function][a] = true
 	}
+	return refused
+}
+
+// setRefuse decides from now on which requests are answered with a refusal; nil refuses none.
+func (c *recorder) setRefuse(refuse func(function string, r *http.Request) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuse = refuse
 }
 
 // services are the prefixes of X-Amz-Target by that of IAM.

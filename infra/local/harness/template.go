@@ -18,7 +18,9 @@ type Template struct {
 // Function is one function as the template defines it.
 type Function struct {
 	Environment map[string]string
-	Timeout     int // seconds
+	Timeout     int    // seconds
+	Retries     int    // of an event that it failed on
+	OnFailure   string // the queue, by its name in the template, for events that it failed on to the end; "" for none
 }
 
 // Route is one method of one path of the API, served by a function.
@@ -70,11 +72,23 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 				FunctionName yaml.Node   `yaml:"FunctionName"`
 				Timeout      int         `yaml:"Timeout"`
 				Environment  environment `yaml:"Environment"`
+				Events       struct {
+					Retries     *int `yaml:"MaximumRetryAttempts"`
+					Destination struct {
+						OnFailure struct {
+							Destination yaml.Node `yaml:"Destination"`
+						} `yaml:"OnFailure"`
+					} `yaml:"DestinationConfig"`
+				} `yaml:"EventInvokeConfig"`
 			}
 			if err := resource.Properties.Decode(&p); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", file, id, err)
 			}
-			f := Function{Environment: map[string]string{}, Timeout: p.Timeout}
+			f := Function{Environment: map[string]string{}, Timeout: p.Timeout, Retries: 2,
+				OnFailure: strings.TrimSuffix(p.Events.Destination.OnFailure.Destination.Value, ".Arn")}
+			if p.Events.Retries != nil {
+				f.Retries = *p.Events.Retries
+			}
 			for _, variables := range []map[string]yaml.Node{doc.Globals.Function.Environment.Variables, p.Environment.Variables} {
 				for name, node := range variables {
 					if f.Environment[name], err = r.text(&node); err != nil {

@@ -120,7 +120,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.Int64Var(&o.MaxSize, "max-size", images.MaxImageSize, "largest image, in bytes")
 	f.Int64Var(&o.PutUpTo, "put-up-to", images.DefaultPutUpTo, "largest upload that is one request, in bytes; larger ones go in parallel parts")
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
-	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn logs it, require refuses them")
+	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn keeps a warning with the image, require refuses them")
 	f.StringSliceVar(&o.ImportAllow, "import-allow", nil, "private hosts and networks from which imports may fetch, as 10.0.0.0/8, 127.0.0.1:8000 or mirror.example.org; the public internet is always allowed, others never")
 	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
 	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")

@@ -245,6 +245,66 @@ func TestAnExaminerThatDiesEveryTimeEndsInARejection(t *testing.T) {
 	w.isRejected(id, "examination_failed")
 }
 
+// Storage that fails, and a host that is stopped, are no fault of the file: for a day, only deaths count.
+func TestOnlyDeathsCountAsAttempts(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		age      time.Duration
+		released bool
+		want     int
+	}{
+		{"given back", time.Hour, true, 0},
+		{"never heard of again", time.Hour, false, 1},
+		{"given back, after more than a day", 25 * time.Hour, true, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			id, upload := w.uploaded(noise(1<<20), "")
+			b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.service.Receive(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			w.service.Now = func() time.Time { return time.Now().Add(c.age) }
+			if _, err := w.service.Claim(t.Context(), id, upload, "holder", time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if c.released {
+				if err := w.service.Release(t.Context(), id, upload, "holder"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := w.image(id).Upload.Validation.Attempts; got != c.want {
+				t.Errorf("%d attempts count, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatWasFoundStaysWithTheImage(t *testing.T) {
+	w := newWorld(t)
+	id, upload := w.uploaded(noise(1<<20), "")
+	if err := w.arrived(t.Context(), id, upload); err != nil {
+		t.Fatal(err)
+	}
+	r := w.image(id).Upload.Report
+	if r == nil || r.Bootable {
+		t.Fatalf("the report is %+v, want one that says not bootable", r)
+	}
+	found := ""
+	for _, w := range r.Warnings {
+		found += w.Code + " "
+		if w.Message == "" {
+			t.Errorf("warning %s says nothing", w.Code)
+		}
+	}
+	if found != "unknown_contents not_bootable " {
+		t.Errorf("the warnings are %q", found)
+	}
+}
+
 func TestBytesThatNobodyWaitsForAreDeleted(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -346,26 +406,6 @@ func TestAStreamThatBreaksLeavesNothing(t *testing.T) {
 type brokenReader struct{ err error }
 
 func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
-
-// BenchmarkHash is one pass over 256 MiB through ranged reads, beside the slower of the two hashes alone.
-func BenchmarkHash(b *testing.B) {
-	data := noise(256 << 20)
-	b.Run("SHA-512 alone", func(b *testing.B) {
-		b.SetBytes(int64(len(data)))
-		for b.Loop() {
-			sha512.Sum512(data)
-		}
-	})
-	b.Run("both, in memory", func(b *testing.B) {
-		b.SetBytes(int64(len(data)))
-		for b.Loop() {
-			h := images.NewHashes()
-			for off := 0; off < len(data); off += 8 << 20 {
-				h.Write(data[off : off+8<<20])
-			}
-		}
-	})
-}
 
 func TestScrubEndsUploadsThatNoRecordKnows(t *testing.T) {
 	w := newWorld(t)

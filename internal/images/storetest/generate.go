@@ -117,6 +117,10 @@ func (g Generator) upload(imageID string) *images.Upload {
 			u.Validation = &images.Validation{Phase: images.PhaseHash, Hashed: int64(g.IntN(1 << 30)), HashState: []byte{0, 1, 0xff, byte(g.IntN(256)), '"'},
 				Attempts: 2, Holder: "holder", LeaseUntil: g.time(), StartedAt: g.time()}
 		}
+		if u.State == images.UploadAccepted {
+			u.Report = &images.Report{Bootable: g.chance(50), Evidence: []string{"There is a \"loader\"."},
+				Warnings: []images.Warning{{Code: "partition_table", Message: "The primary GPT is damaged.", Hint: "Repair it & send it again."}}}
+		}
 	case images.UploadEnding:
 		u.Outcome = images.UploadRejected
 		u.Rejection = &images.Rejection{Code: "truncated", Message: "It ends before its \"end\".", Hint: "Send it again <whole> & well."}

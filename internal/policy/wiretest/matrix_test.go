@@ -155,6 +155,7 @@ var routes = []route{
 	{"deactivate", "POST", "/v2/images/{id}/actions/deactivate", "", "", true},
 	{"reactivate", "POST", "/v2/images/{id}/actions/reactivate", "", "", true},
 	{"history", "GET", "/v2/images/{id}/history", "", "", true},
+	{"validation", "GET", "/v2/images/{id}/validation", "", "", true},
 	{"tag", "PUT", "/v2/images/{id}/tags/new", "", "", true},
 	{"untag", "DELETE", "/v2/images/{id}/tags/old", "", "", true},
 	{"members", "GET", "/v2/images/{id}/members", "", "", true},

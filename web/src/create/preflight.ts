@@ -11,7 +11,7 @@ export interface Report {
   os_distro?: string;
   os_version?: string;
   bootable?: boolean;
-  warnings?: string[];
+  warnings?: { code: string; message: string; hint: string }[];
   rejection?: { code: string; message: string; hint: string };
 }
 
@@ -52,6 +52,11 @@ export function preflight(file: File, diskFormat: DiskFormat | '' = ''): Promise
     waiting.set(id, { resolve, reject });
     warmUp().postMessage({ id, file, diskFormat } satisfies Question);
   });
+}
+
+/** The warnings about a file, as one text. */
+export function cautions(r: Report | undefined): string {
+  return (r?.warnings ?? []).map((w) => `${w.message} ${w.hint}`.trim()).join(' ');
 }
 
 export function refusal(r: Report | undefined): string | undefined {

@@ -6,7 +6,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useEffect, useRef, useState } from 'react';
 import { t } from '../i18n';
 import { size } from '../ui/format';
-import { preflight, type Report, refusal, warmUp } from './preflight';
+import { cautions, preflight, type Report, refusal, warmUp } from './preflight';
 
 export type Looked = ReadonlyMap<File, Report>;
 
@@ -83,7 +83,7 @@ export function SourceFiles({
               file,
               loading: p === undefined,
               errorText: file.size === 0 ? t.source.empty : refusal(p),
-              warningText: p?.warnings?.join(' '),
+              warningText: cautions(p),
             };
           })}
           onDismiss={({ detail }) => onChange(files.filter((_, n) => n !== detail.fileIndex))}

@@ -36,7 +36,7 @@ import { History } from './history';
 import { Members } from './members';
 import { useOwnerName } from './owners';
 import { Properties } from './properties';
-import { answer, download, refresh, useImage, useMembers } from './queries';
+import { answer, download, refresh, useImage, useMembers, useVerdict } from './queries';
 import { StatusCell, useUploadOf } from './status';
 
 /** Everything about one image. */
@@ -146,6 +146,7 @@ function Page({ image }: { image: Image }) {
         ) : (
           image.status === 'queued' && !fetching(image) && <Bytes image={image} />
         )}
+        <Warnings image={image} />
         <Facts image={image} />
         <Tabs
           variant="container"
@@ -229,6 +230,23 @@ function Bytes({ image }: { image: Image }) {
   );
 }
 
+/** What the examination of the bytes found that was no reason to refuse them. */
+function Warnings({ image }: { image: Image }) {
+  const warnings = useVerdict(image).data?.report?.warnings ?? [];
+  if (warnings.length === 0) return null;
+  return (
+    <Alert type="warning" header={t.image.warnings(warnings.length)} data-testid="warnings">
+      <ul className="sentences">
+        {warnings.map((w) => (
+          <li key={w.code + w.message} data-code={w.code}>
+            {`${w.message} ${w.hint}`.trim()}
+          </li>
+        ))}
+      </ul>
+    </Alert>
+  );
+}
+
 /** An image that another project shares: the answer to it. */
 function Invitation({ image }: { image: Image }) {
   const session = useSession();
@@ -295,6 +313,7 @@ function Moment({ iso }: { iso: string }) {
 
 function Facts({ image }: { image: Image }) {
   const owner = useOwnerName();
+  const report = useVerdict(image).data?.report;
   const pair = (label: string, value: ReactNode) => ({ label, value });
   return (
     <Container header={<Header variant="h2">{t.image.facts}</Header>}>
@@ -312,6 +331,7 @@ function Facts({ image }: { image: Image }) {
             pair(t.columns.container_format, image.container_format ?? '–'),
             pair(t.columns.os, system(image) || '–'),
             pair(t.columns.architecture, property(image, 'architecture') || '–'),
+            pair(t.image.boots, report?.bootable ? <span title={report.evidence.join(' ')}>{t.yes}</span> : report ? t.image.noSign : '–'),
             pair(t.columns.min_disk, image.min_disk ? t.format.gib(image.min_disk) : t.image.anyAmount),
             pair(t.columns.min_ram, image.min_ram ? t.format.mib(image.min_ram) : t.image.anyAmount),
             pair(t.columns.created_at, <Moment iso={image.created_at} />),

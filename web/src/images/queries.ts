@@ -134,6 +134,16 @@ export function refresh(what: readonly string[] = everything): Promise<unknown> 
   return Promise.all(what.map((key) => queries.invalidateQueries({ queryKey: [key] })));
 }
 
+/** What the examination of an image's bytes found. */
+export function useVerdict(image: Image) {
+  return useQuery({
+    queryKey: ['verdict', image.id, image.checksum],
+    enabled: image.status === 'active' || image.status === 'deactivated',
+    staleTime: Number.POSITIVE_INFINITY, // the bytes of an active image do not change
+    queryFn: ({ signal }) => take(api.GET('/v2/images/{id}/validation', { params: { path: { id: image.id } }, signal })),
+  });
+}
+
 export function useHistory(id: string, enabled: boolean, version: string) {
   return useQuery({
     queryKey: ['history', id, version],

@@ -76,6 +76,25 @@ func (i *Image) MarshalJSON() ([]byte, error) { return i.raw, nil }
 // UploadID names the image's open or last upload, "" when there was none or the service does not know uploads.
 func (i *Image) UploadID() string { return i.Properties["bullion_upload"] }
 
+// Verdict is what the service knows of the bytes of an image.
+type Verdict struct {
+	State    string `json:"state"` // of the upload
+	Progress *struct {
+		Phase  string `json:"phase"`  // inspect or hash
+		Hashed int64  `json:"hashed"` // bytes
+		Total  int64  `json:"total"`  // bytes
+	} `json:"progress,omitempty"`
+	Rejection *Rejection `json:"rejection,omitempty"`
+	Report    *struct {
+		Bootable bool      `json:"bootable"`
+		Evidence []string  `json:"evidence"`
+		Warnings []Warning `json:"warnings"`
+	} `json:"report,omitempty"`
+}
+
+// Warning is a fault that was no reason to refuse an image.
+type Warning Rejection
+
 // Event is a change of an image.
 type Event struct {
 	Seq          int64     `json:"seq"`

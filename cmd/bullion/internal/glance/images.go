@@ -2,6 +2,7 @@ package glance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -183,6 +184,16 @@ func (c *Client) History(ctx context.Context, id string) ([]Event, error) {
 		}
 		all = append(all, page.Events...)
 	}
+}
+
+// Verdict says what the examination of an image's bytes found; nil where the service does not say, as Glance does not.
+func (c *Client) Verdict(ctx context.Context, id string) (*Verdict, error) {
+	var v Verdict
+	err := c.do(ctx, http.MethodGet, imagePath(id, "validation"), nil, &v, 200)
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
+		return nil, nil
+	}
+	return &v, err
 }
 
 // Members lists the projects with which an image is shared.
