@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
 import type { Host, User } from './host';
 
 const executable = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
@@ -26,6 +26,8 @@ export class Person {
   readonly complaints: string[] = [];
   /** Complaints that a test provokes, such as the browser's own line about a request that was refused. */
   readonly expected: RegExp[] = [];
+  /** What the pages have asked for and not got yet, but for the parts of uploads. */
+  private readonly pending = new Set<Request>();
 
   private constructor(
     readonly host: Host,
@@ -54,6 +56,32 @@ export class Person {
       if (m.type() === 'error' || m.type() === 'warning') complain(`${m.type()}: ${m.text()} ${m.location().url}`);
     });
     page.on('pageerror', (e) => complain(`thrown: ${e.stack ?? e.message}`));
+    page.on('request', (r) => r.method() !== 'PUT' && this.pending.add(r));
+    page.on('requestfinished', (r) => this.pending.delete(r));
+    page.on('requestfailed', (r) => this.pending.delete(r));
+  }
+
+  /** Goes to a page of the dashboard, and waits until it is there whole. */
+  async open(route: string): Promise<void> {
+    await this.page.goto(`${this.page.url().split('#')[0]}${route}`);
+    await this.page.getByRole('main').waitFor();
+    await this.still();
+  }
+
+  /** Waits until the page has got what it asked for, shows it, and nothing on it moves that ever comes to rest. */
+  async still(): Promise<void> {
+    do {
+      await until('the page has what it asked for', () => this.pending.size === 0);
+      await this.page.evaluate(async () => {
+        const frame = () => new Promise((done) => requestAnimationFrame(done));
+        await document.fonts.ready;
+        await frame();
+        await frame();
+        const moving = document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Number.POSITIVE_INFINITY);
+        await Promise.allSettled(moving.map((a) => a.finished));
+        await frame();
+      });
+    } while (this.pending.size > 0);
   }
 
   async signIn(user: User, route = ''): Promise<void> {
@@ -68,6 +96,21 @@ export class Person {
     await this.context.close();
     if (this.complaints.length > 0) throw new Error(`the page complained:\n  ${this.complaints.join('\n  ')}`);
   }
+}
+
+/** Ends a person's session from elsewhere. */
+export async function endSession({ page, host }: Person): Promise<void> {
+  const { token, root } = await page.evaluate(
+    () => JSON.parse(sessionStorage.getItem('bullion.session') ?? '{}') as { token: string; root: string },
+  );
+  for (const t of [token, root])
+    await fetch(`${host.api}/v3/auth/tokens`, { method: 'DELETE', headers: { 'X-Auth-Token': t, 'X-Subject-Token': t } });
+}
+
+/** Waits until something holds. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = 30_000): Promise<void> {
+  for (const end = Date.now() + milliseconds; !(await holds()); await new Promise((r) => setTimeout(r, 20)))
+    if (Date.now() > end) throw new Error(`${milliseconds} ms went by and it does not hold that ${what}`);
 }
 
 /** Makes the line as slow as that of a person, in megabytes a second; 0 gives it back. */

@@ -7,7 +7,8 @@ const stage = Stage.open();
 
 test('a hostile file is refused before a byte of it is sent, with the reason', async () => {
   const file = stage.files.hostile('innocent.qcow2');
-  await stage.as('member', async ({ page }) => {
+  await stage.as('member', async (person) => {
+    const { page } = person;
     let sent = 0;
     page.on('request', (r) => {
       if (r.method() !== 'GET') sent++;
@@ -20,7 +21,8 @@ test('a hostile file is refused before a byte of it is sent, with the reason', a
       .waitFor();
     await page.getByLabel('Image Name').fill('innocent');
     await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-    await page.waitForTimeout(500);
+    await page.getByText('Something is missing or wrong; see the fields above.').waitFor();
+    await person.still();
     assert.equal(sent, 0, 'neither a record nor a byte was sent');
   });
 });
@@ -93,7 +95,7 @@ test('text that people enter stays text, wherever it is shown', async () => {
   await stage.as('member', async (person) => {
     const { page } = person;
     const clean = async (where: string) => {
-      await page.waitForTimeout(400);
+      await person.still();
       assert.equal(await page.evaluate(() => (window as unknown as { owned?: number }).owned), undefined, where);
       assert.equal(await page.locator('img[src="x"]').count(), 0, where);
       assert.equal(await page.locator('a[href^="javascript:"]').count(), 0, where);

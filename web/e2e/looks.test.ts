@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import type { Page } from 'playwright-core';
-import { line, Person } from './browser';
+import { endSession, line, Person } from './browser';
 import { Stage } from './stage';
 
 const stage = Stage.open();
@@ -16,8 +15,9 @@ interface Violation {
 }
 
 /** Fails when axe finds something on the page as it is now. */
-async function accessible(page: Page, where: string): Promise<void> {
-  await page.waitForTimeout(500); // colours fade in
+async function accessible(person: Person, where: string): Promise<void> {
+  await person.still(); // colours fade in
+  const { page } = person;
   const found = await page.evaluate(async (source) => {
     if (!('axe' in window)) new Function(source)();
     const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
@@ -31,7 +31,7 @@ async function accessible(page: Page, where: string): Promise<void> {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`axe finds no violation on any page, ${colorScheme}`, async () => {
-    const [api, admin, outsider] = [await stage.api('member'), await stage.api('admin'), await stage.api('outsider')];
+    const [api, outsider] = [await stage.api('member'), await stage.api('outsider')];
     const id = await api.active(`looked at ${colorScheme}`, {
       tags: ['a', 'b'],
       description: 'Words',
@@ -42,53 +42,79 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await api.call('POST', `/v2/images/${id}/members`, { member: outsider.project });
     const refused = await api.create(`refused ${colorScheme}`, { disk_format: 'qcow2' });
     await api.upload(refused, Buffer.from('not a disk'.repeat(100)));
-    void admin;
 
     // The page's own policy forbids what axe needs to be put in with.
     const gate = await Person.arrive(stage.browser, stage.host, { colorScheme, bypassCSP: true });
     await gate.page.goto(stage.host.url);
     await gate.page.getByLabel('User name').waitFor();
-    await accessible(gate.page, 'sign-in');
+    await accessible(gate, 'sign-in');
     await gate.leave();
 
     await stage.as(
       'admin',
-      async ({ page }) => {
-        const go = (route: string) => page.goto(`${page.url().split('#')[0]}${route}`);
+      async (person) => {
+        const { page } = person;
+        const go = (route: string) => person.open(route);
         await page
           .getByRole('row', { name: /looked at/ })
           .first()
           .waitFor();
-        await accessible(page, 'images');
+        await accessible(person, 'images');
         await page
           .getByRole('row', { name: new RegExp(`refused ${colorScheme}`) })
           .getByText('Queued · file refused')
           .click();
-        await accessible(page, 'the reason of a refusal');
+        await accessible(person, 'the reason of a refusal');
         await page.keyboard.press('Escape');
         await page.getByRole('checkbox', { name: `Choose looked at ${colorScheme}` }).check();
         await page.getByRole('button', { name: 'Delete Images' }).click();
         await page.getByRole('dialog').waitFor();
-        await accessible(page, 'delete');
+        await accessible(person, 'delete');
+        await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+        for (const action of ['Change visibility', 'Add a tag', 'Deactivate']) {
+          await page.getByRole('button', { name: 'Actions' }).click();
+          await page.getByRole('menuitem', { name: action }).click();
+          await page.getByRole('dialog').waitFor();
+          await accessible(person, action);
+          await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+        }
+        await page.getByRole('button', { name: 'Preferences' }).click();
+        await page.getByRole('dialog').getByRole('button', { name: 'Confirm' }).waitFor();
+        await accessible(person, 'preferences');
         await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
         await go('#/images?tab=shared');
         await page.getByText('There is nothing here').waitFor();
-        await accessible(page, 'shared, empty');
+        await accessible(person, 'shared, empty');
+        await go('#/images?name_contains=nowhere&status=active');
+        await page.getByText('No image matches').waitFor();
+        await accessible(person, 'a filter without a match');
+        await go('#/nowhere');
+        await page.getByText('There is nothing at that address.').waitFor();
+        await accessible(person, 'a message');
         for (const tab of ['properties', 'sharing', 'history', 'commands']) {
           await go(`#/images/${id}?tab=${tab}`);
           await page.getByRole('tab', { selected: true }).waitFor();
-          await accessible(page, `image, ${tab}`);
+          await accessible(person, `image, ${tab}`);
         }
+        await go(`#/images/${id}?tab=properties`);
+        await page.getByRole('button', { name: 'Edit properties' }).click();
+        await page.getByRole('button', { name: 'Add a property' }).click();
+        await accessible(person, 'properties, being edited');
         await go(`#/images/${refused}`);
         await page.getByTestId('rejection').waitFor();
-        await accessible(page, 'refused');
+        await accessible(person, 'refused');
         await go('#/images/create');
+        await page.getByRole('button', { name: 'URL', exact: true }).click();
+        await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+        await page.getByText('Enter a name.').waitFor();
+        await accessible(person, 'create, with what is wrong');
+        await page.getByRole('button', { name: 'File', exact: true }).click();
         await page.getByLabel('Choose files').setInputFiles(stage.files.raw('looks.raw', 200 << 20));
         await page.getByText(/Found in the file/).waitFor();
         await page.getByText('Operating system and requirements').click();
         await page.getByText('Tags and metadata').click();
         await page.getByRole('button', { name: 'Add a property' }).click();
-        await accessible(page, 'create');
+        await accessible(person, 'create');
         await line(page, 5);
         await page.getByRole('button', { name: 'Create Image', exact: true }).click();
         await page
@@ -96,36 +122,44 @@ for (const colorScheme of ['light', 'dark'] as const) {
           .first()
           .waitFor();
         await page.getByRole('button', { name: 'Show uploads' }).click();
-        await accessible(page, 'upload, with the panel');
+        await accessible(person, 'upload, with the panel');
         await page
           .getByRole('button', { name: /Cancel the upload/ })
           .first()
           .click();
         await go(`#/images/${id}/edit`);
         await page.getByLabel('Image Name').waitFor();
-        await accessible(page, 'edit');
+        await accessible(person, 'edit');
         await go('#/connect');
         await page.getByText('Your settings').waitFor();
-        await accessible(page, 'command line');
+        await accessible(person, 'command line');
         await go('#/admin');
         await page.getByRole('row', { name: /main/ }).first().waitFor();
-        await accessible(page, 'administration');
+        await accessible(person, 'administration');
+        await go('#/admin/people');
+        await page.getByRole('row', { name: /outsider/ }).waitFor();
+        await accessible(person, 'people');
         await go('#/admin/policy');
         await page.getByRole('row', { name: /publicize_image/ }).waitFor();
-        await accessible(page, 'policy');
+        await accessible(person, 'policy');
         await go('#/project');
         await page
           .getByText(/of 2,000/)
           .first()
           .waitFor();
-        await accessible(page, 'project');
+        await accessible(person, 'project');
+        person.expected.push(/401 \(Unauthorized\)/);
+        await endSession(person);
+        await page.getByRole('link', { name: 'Images', exact: true }).first().click();
+        await page.getByRole('dialog').getByText('Your session has ended').waitFor();
+        await accessible(person, 'sign in again');
       },
       { colorScheme, bypassCSP: true },
     );
   });
 }
 
-test('everything can be done by keyboard alone: sign in, choose, delete', async () => {
+test('everything can be done by keyboard alone: sign in, create and upload, choose, delete', async () => {
   const api = await stage.api('member');
   const id = await api.create('by keyboard');
   const person = await Person.arrive(stage.browser, stage.host);
@@ -137,19 +171,36 @@ test('everything can be done by keyboard alone: sign in, choose, delete', async 
   await page.keyboard.type(stage.host.passwords.member);
   await page.keyboard.press('Enter');
   await page.getByRole('row', { name: /by keyboard/ }).waitFor();
-
   /** Presses a key until the focus is on something of that name. */
   const reach = async (name: RegExp, key = 'Tab') => {
     for (let step = 0; step < 80; step++) {
       const focused = await page.evaluate(() => {
         const e = document.activeElement;
-        return `${e?.getAttribute('aria-label') ?? ''} ${e?.textContent ?? ''}`.trim();
+        const labels = (e?.getAttribute('aria-labelledby') ?? '').split(' ').map((id) => document.getElementById(id)?.textContent);
+        return [e?.getAttribute('aria-label'), ...labels, e?.textContent].filter(Boolean).join(' ').trim();
       });
       if (name.test(focused)) return;
       await page.keyboard.press(key);
     }
     throw new Error(`${name} is not reached by ${key}`);
   };
+  await reach(/^Create Image$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Create Image' }).waitFor();
+  await reach(/^Choose files/);
+  const chooser = page.waitForEvent('filechooser');
+  await page.keyboard.press('Space');
+  await (await chooser).setFiles(stage.files.raw('typed.raw', 8 << 20));
+  await page.getByText(/Found in the file: Raw/).waitFor();
+  await reach(/^Image Name/);
+  await page.keyboard.press('Enter'); // in a field, as in any form
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'typed', exact: true }).waitFor();
+  await page.getByText('Active', { exact: true }).first().waitFor();
+  await reach(/^Images$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('row', { name: /typed/ }).waitFor();
+
   await reach(/Choose all on this page/);
   await reach(/Choose by keyboard/, 'ArrowDown');
   await page.keyboard.press('Space');
@@ -171,7 +222,7 @@ test('nothing is wider than a small screen', async () => {
   });
   await stage.as(
     'member',
-    async ({ page }) => {
+    async (person) => {
       for (const route of [
         '#/images',
         `#/images/${id}`,
@@ -180,9 +231,8 @@ test('nothing is wider than a small screen', async () => {
         '#/images/create',
         '#/connect',
       ]) {
-        await page.goto(`${page.url().split('#')[0]}${route}`);
-        await page.waitForTimeout(700);
-        const [width, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+        await person.open(route);
+        const [width, screen] = await person.page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
         assert.ok((width ?? 0) <= (screen ?? 0), `${route} is ${width} wide on a screen of ${screen}`);
       }
     },

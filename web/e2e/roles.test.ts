@@ -72,9 +72,8 @@ test('two projects never see each other’s private images, not even by their ad
   await stage.as('outsider', async (person) => {
     const { page } = person;
     for (const tab of ['mine', 'public', 'shared', 'all']) {
-      await page.goto(`${page.url().split('#')[0]}#/images?tab=${tab}`);
+      await person.open(`#/images?tab=${tab}`);
       await page.getByRole('tab', { selected: true }).waitFor();
-      await page.waitForTimeout(400);
       assert.equal(await page.getByText('our secret').count(), 0, `it is not in the tab ${tab}`);
     }
     person.expected.push(/404 \(Not Found\)/);

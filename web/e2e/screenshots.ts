@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Page } from 'playwright-core';
 import { Api, disk } from './api';
 import { line, Person, startBrowser } from './browser';
 import { debian, Files } from './files';
@@ -64,14 +63,13 @@ try {
     const { page } = person;
     const shot = async (name: string) => {
       await page.mouse.move(0, 0);
-      await page.waitForTimeout(500); // for what fades in
-      await page.screenshot({ path: `${out}/${name}-${scheme}.jpg`, type: 'jpeg', quality: 75 });
+      await picture(person, `${name}-${scheme}`);
     };
     await page.goto(host.url);
     await page.getByLabel('User name').waitFor();
     await shot('sign-in');
     await person.signIn('member');
-    await open(page, '#/images/create');
+    await person.open('#/images/create');
     await page.getByLabel('Choose files').setInputFiles(debian());
     await page.getByText(/Found in the file/).waitFor();
     const name = `debian-12-${scheme === 'light' ? 'cloud' : 'nightly'}`;
@@ -87,7 +85,7 @@ try {
       .waitFor();
     const shown = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     await shot('upload');
-    await open(page, '#/images');
+    await person.open('#/images');
     await page.getByRole('button', { name: 'Show uploads' }).click();
     await shot('uploads');
     await page.getByRole('button', { name: 'Hide uploads' }).click();
@@ -98,47 +96,44 @@ try {
       .getByRole('row', { name: new RegExp(name) })
       .getByText('Active')
       .waitFor({ timeout: 60_000 });
-    await open(page, '#/images?tab=shared');
+    await person.open('#/images?tab=shared');
     await shot('shared');
-    await open(page, '#/images?status=in%3Aactive%2Cqueued&prop.os_distro=debian');
+    await person.open('#/images?status=in%3Aactive%2Cqueued&prop.os_distro=debian');
     await shot('filter');
-    await open(page, '#/images');
+    await person.open('#/images');
     await page.getByRole('checkbox', { name: 'Choose alpine-3.22' }).check();
     await page.getByRole('checkbox', { name: 'Choose windows-server-2025' }).check();
     await page.getByRole('button', { name: 'Delete Images' }).click();
     await shot('delete');
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
-    await open(page, `#/images/${shown}`);
+    await person.open(`#/images/${shown}`);
     await shot('image');
-    await open(page, `#/images/${shown}?tab=history`);
+    await person.open(`#/images/${shown}?tab=history`);
     await page.getByRole('tab', { name: 'History' }).scrollIntoViewIfNeeded();
     await page.mouse.wheel(0, 900);
     await shot('history');
-    await open(page, `#/images/${refused}`);
+    await person.open(`#/images/${refused}`);
     await shot('refused');
-    await open(page, `#/images/${shown}/edit`);
+    await person.open(`#/images/${shown}/edit`);
     await shot('edit');
-    await open(page, '#/project');
+    await person.open('#/project');
     await shot('project');
-    await open(page, '#/connect');
+    await person.open('#/connect');
     await shot('connect');
     await person.context.close();
 
     const boss = await Person.arrive(browser, host, options);
     await boss.signIn('admin', '#/admin');
-    await boss.page.waitForTimeout(900);
-    await boss.page.screenshot({ path: `${out}/admin-${scheme}.jpg`, type: 'jpeg', quality: 75 });
-    await open(boss.page, '#/admin/policy');
-    await boss.page.screenshot({ path: `${out}/policy-${scheme}.jpg`, type: 'jpeg', quality: 75 });
+    await picture(boss, `admin-${scheme}`);
+    await boss.open('#/admin/policy');
+    await picture(boss, `policy-${scheme}`);
     await boss.context.close();
 
     const phone = await Person.arrive(browser, host, { ...options, viewport: { width: 390, height: 760 } });
     await phone.signIn('member');
-    await phone.page.waitForTimeout(900);
-    await phone.page.screenshot({ path: `${out}/phone-images-${scheme}.jpg`, type: 'jpeg', quality: 75 });
-    await open(phone.page, `#/images/${shown}`);
-    await phone.page.waitForTimeout(900);
-    await phone.page.screenshot({ path: `${out}/phone-image-${scheme}.jpg`, type: 'jpeg', quality: 75 });
+    await picture(phone, `phone-images-${scheme}`);
+    await phone.open(`#/images/${shown}`);
+    await picture(phone, `phone-image-${scheme}`);
     await phone.context.close();
   }
 } finally {
@@ -147,8 +142,7 @@ try {
   files.remove();
 }
 
-async function open(page: Page, route: string): Promise<void> {
-  await page.goto(`${page.url().split('#')[0]}${route}`);
-  await page.getByRole('main').waitFor();
-  await page.waitForTimeout(700);
+async function picture(person: Person, name: string): Promise<void> {
+  await person.still();
+  await person.page.screenshot({ path: `${out}/${name}.jpg`, type: 'jpeg', quality: 75 });
 }

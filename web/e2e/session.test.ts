@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Person } from './browser';
+import { endSession, Person } from './browser';
 import { Stage } from './stage';
 
 const stage = Stage.open();
@@ -43,13 +43,7 @@ test('a session that ends keeps the page, asks for the password, and goes on wit
       const { page } = person;
       person.expected.push(/401 \(Unauthorized\)/);
       await page.getByLabel('Image Name').fill('renamed at last');
-      // Somebody ends the session from elsewhere.
-      const { token, root } = await page.evaluate(
-        () => JSON.parse(sessionStorage.getItem('bullion.session') ?? '{}') as { token: string; root: string },
-      );
-      for (const t of [token, root]) {
-        await fetch(`${stage.host.api}/v3/auth/tokens`, { method: 'DELETE', headers: { 'X-Auth-Token': t, 'X-Subject-Token': t } });
-      }
+      await endSession(person);
       await page.getByRole('button', { name: 'Save changes' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByText('Your session has ended').waitFor();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import type { CDPSession, Page } from 'playwright-core';
-import { line } from './browser';
+import { line, until } from './browser';
 import { Stage } from './stage';
 
 const stage = Stage.open();
@@ -44,21 +44,31 @@ test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen a
     page.on('requestfinished', (r) => {
       if (r.method() === 'PUT') requests.push({ method: r.method(), url: r.url() });
     });
+    let begun = 0;
+    page.on('request', (r) => {
+      if (r.method() === 'PUT') begun++;
+    });
     await line(page, 60);
     await create(page, file, 'large');
     const upload = card(page, 'large');
     await upload.getByRole('button', { name: 'Pause the upload' }).click();
     await upload.getByText('Paused. What has arrived is kept.').waitFor();
-    await page.waitForTimeout(500);
-    const before = requests.length;
-    await page.waitForTimeout(700);
-    assert.equal(requests.length, before, 'no part is sent while the upload is paused');
+    const before = begun;
+    const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
+    await page.getByRole('link', { name: 'Images', exact: true }).first().click(); // it stays paused on other pages
+    await page
+      .getByRole('row', { name: /large/ })
+      .getByText(/^Queued · paused at \d+ %$/)
+      .waitFor();
+    await page.goBack();
+    await upload.getByText('Paused. What has arrived is kept.').waitFor();
+    assert.equal(begun, before, 'no part is sent while the upload is paused');
 
     await upload.getByRole('button', { name: 'Resume the upload' }).click();
     await upload.getByText(/(MB|kB)\/s|Starting/).waitFor();
-    while (requests.length < before + 6) await page.waitForTimeout(50);
+    const arrived = requests.length;
+    await until('six more parts have arrived', () => requests.length >= arrived + 6);
 
-    const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     page.once('dialog', (d) => d.accept()); // the browser asks whether to leave
     await page.reload();
     const { bullion_upload: uploadID } = await api.call<{ bullion_upload: string }>('GET', `/v2/images/${id}`);
@@ -93,6 +103,7 @@ test('several files at once become a queue, and each becomes an image', async ()
   await stage.as('member', async ({ page }) => {
     await create(page, files);
     await page.getByText('3 images are created').waitFor();
+    for (const n of [1, 2, 3]) await page.getByText(`queue-${n} is uploaded and active.`).waitFor(); // whatever page one is on
     for (const n of [1, 2, 3])
       await page
         .getByRole('row', { name: new RegExp(`queue-${n}`) })
@@ -184,5 +195,35 @@ test('a second tab does not send what the first is sending', async () => {
     await line(page, 0);
     await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
     await second.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 }); // without a reload
+  });
+});
+
+test('an upload whose tab was closed goes on in another, with what had arrived', async () => {
+  const file = stage.files.raw('moved.raw', 320 * MiB);
+  const api = await stage.api('member');
+  await stage.as('member', async ({ page, context }) => {
+    const arrived = (p: Page) => {
+      let n = 0;
+      p.on('requestfinished', (r) => {
+        if (r.method() === 'PUT') n++;
+      });
+      return () => n;
+    };
+    const first = arrived(page);
+    await line(page, 40);
+    await create(page, file, 'moved');
+    await until('some parts have arrived', () => first() >= 4);
+    const address = page.url();
+    const second = await context.newPage();
+    const rest = arrived(second);
+    await second.goto(address);
+    await second.getByRole('heading', { name: 'moved', exact: true }).waitFor(); // the session came along
+    await page.close();
+    const chooser = second.getByLabel('Choose the file to go on with the upload of moved').first();
+    await chooser.setInputFiles(file);
+    await second.getByText('Active', { exact: true }).first().waitFor();
+    assert.ok(rest() <= 20 - 4, `the second tab sent what was missing: ${rest()} of 20 parts, at least 4 were there`);
+    const id = /images\/([0-9a-f-]{36})/.exec(address)?.[1] ?? '';
+    assert.equal((await api.call('GET', `/v2/images/${id}`))['status'], 'active');
   });
 });

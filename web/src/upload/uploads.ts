@@ -98,9 +98,10 @@ function changed(imageId: string, quick: boolean): void {
     void forget(imageId);
     entry.release?.();
   }
-  if (state.phase === 'active') announce(t.upload.notifyDone(entry.item.imageName));
-  if (state.phase === 'rejected') announce(t.upload.notifyRejected(entry.item.imageName));
-  if (state.phase === 'failed') announce(t.upload.notifyFailed(entry.item.imageName));
+  const name = entry.item.imageName;
+  if (state.phase === 'active') announce(imageId, 'success', t.upload.notifyDone(name));
+  if (state.phase === 'rejected') announce(imageId, 'error', t.upload.notifyRejected(name), state.rejection?.message);
+  if (state.phase === 'failed') announce(imageId, 'error', t.upload.notifyFailed(name), state.problem === 'size' ? t.upload.sizeChanged : state.problem);
   queueMicrotask(advance);
 }
 
