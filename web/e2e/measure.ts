@@ -17,7 +17,8 @@ import { budget, firstLoad } from './load';
  */
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const whole = (x: number) => x.toFixed(0);
-const at = (xs: number[], part: number) => xs.toSorted((a, b) => a - b)[Math.min(xs.length - 1, Math.floor(xs.length * part))] ?? Number.NaN;
+const at = (xs: number[], part: number) =>
+  xs.toSorted((a, b) => a - b)[Math.min(xs.length - 1, Math.floor(xs.length * part))] ?? Number.NaN;
 const median = (xs: number[]) => at(xs, 0.5);
 
 const words = process.argv.slice(2);
@@ -54,10 +55,7 @@ async function list(browser: Browser, host: Host): Promise<void> {
   const { page } = person;
   await page.addInitScript(() => {
     const shown = ['name', 'status', 'visibility', 'disk_format', 'size', 'os', 'created_at', 'tags'].map((id) => ({ id, visible: true }));
-    localStorage.setItem(
-      'bullion.images',
-      JSON.stringify({ pageSize: 200, wrapLines: false, stripedRows: false, contentDisplay: shown }),
-    );
+    localStorage.setItem('bullion.images', JSON.stringify({ pageSize: 200, wrapLines: false, stripedRows: false, contentDisplay: shown }));
   });
   await person.signIn('member');
   const rows = page.getByRole('row', { name: /image-/ });

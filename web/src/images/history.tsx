@@ -28,7 +28,11 @@ export function History({ image }: { image: Image }) {
           cell: (e) => <time dateTime={e.at} title={time(e.at)}>{`${time(e.at)} (${ago(e.at)})`}</time>,
           isRowHeader: true,
         },
-        { id: 'change', header: t.history.change, cell: (e) => (!e.from ? t.history.created : e.from === e.to ? t.status[e.to] : `${t.status[e.from]} → ${t.status[e.to]}`) },
+        {
+          id: 'change',
+          header: t.history.change,
+          cell: (e) => (!e.from ? t.history.created : e.from === e.to ? t.status[e.to] : `${t.status[e.from]} → ${t.status[e.to]}`),
+        },
         { id: 'actor', header: t.history.actor, cell: (e) => who(e.actor) },
         { id: 'reason', header: t.history.reason, cell: (e) => <span className="prose">{e.reason ?? '–'}</span> },
       ]}

@@ -101,7 +101,8 @@ function changed(imageId: string, quick: boolean): void {
   const name = entry.item.imageName;
   if (state.phase === 'active') announce(imageId, 'success', t.upload.notifyDone(name));
   if (state.phase === 'rejected') announce(imageId, 'error', t.upload.notifyRejected(name), state.rejection?.message);
-  if (state.phase === 'failed') announce(imageId, 'error', t.upload.notifyFailed(name), state.problem === 'size' ? t.upload.sizeChanged : state.problem);
+  if (state.phase === 'failed')
+    announce(imageId, 'error', t.upload.notifyFailed(name), state.problem === 'size' ? t.upload.sizeChanged : state.problem);
   queueMicrotask(advance);
 }
 
