@@ -1,3 +1,4 @@
+import { until } from './browser';
 import type { Host, User } from './host';
 
 /** The service as a program sees it, to prepare what the tests look at. */
@@ -59,12 +60,12 @@ export class Api {
     const put = await fetch(signed.url, { method: 'PUT', headers, body: new Uint8Array(bytes) });
     if (!put.ok) throw new Error(`PUT: ${put.status} ${await put.text()}`);
     await this.call('POST', `/v2/images/${id}/uploads/${upload.id}/complete`);
-    for (let attempt = 0; attempt < 600; attempt++) {
-      const image = await this.call('GET', `/v2/images/${id}`);
-      if (image['status'] === 'active' || image['bullion_upload_state'] === 'rejected') return image;
-      await new Promise((r) => setTimeout(r, 50));
-    }
-    throw new Error(`image ${id} has no verdict after half a minute`);
+    let image: Record<string, unknown> = {};
+    await until(`image ${id} has a verdict`, async () => {
+      image = await this.call('GET', `/v2/images/${id}`);
+      return image['status'] === 'active' || image['bullion_upload_state'] === 'rejected';
+    });
+    return image;
   }
 
   async active(name: string, attributes: Record<string, unknown> = {}): Promise<string> {

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
 import type { Host, User } from './host';
 
+/** Milliseconds after which something does not come any more, on a machine that has much else to do. */
+export const patience = 180_000;
 const executable = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
 export async function startBrowser(): Promise<Browser> {
@@ -40,6 +42,7 @@ export class Person {
 
   static async arrive(browser: Browser, host: Host, options: BrowserContextOptions = {}): Promise<Person> {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+    context.setDefaultTimeout(patience); // a test waits for what happens, not for a time; this only ends one that fails
     await context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', (e) =>
         console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`),
@@ -108,7 +111,7 @@ export async function endSession({ page, host }: Person): Promise<void> {
 }
 
 /** Waits until something holds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = 30_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = patience): Promise<void> {
   for (const end = Date.now() + milliseconds; !(await holds()); await new Promise((r) => setTimeout(r, 20)))
     if (Date.now() > end) throw new Error(`${milliseconds} ms went by and it does not hold that ${what}`);
 }

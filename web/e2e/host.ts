@@ -76,6 +76,8 @@ export async function startHost(): Promise<Host> {
   const child = spawn(program, ['--data', data, ...options, '--import-allow', `127.0.0.1:${sourcePort}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  process.once('exit', () => child.kill());
+  process.once('SIGTERM', () => process.exit(143)); // nothing stays behind a run that is ended
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString();
@@ -102,7 +104,7 @@ function need(name: string): string {
 }
 
 async function ready(api: string, child: ChildProcess, log: () => string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 2000; attempt++) {
     if (child.exitCode !== null) throw new Error(`bulliond ended with ${child.exitCode}: ${log()}`);
     try {
       if ((await fetch(`${api}/healthcheck`)).ok) return;

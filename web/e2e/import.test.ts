@@ -35,7 +35,7 @@ test('an image is fetched from a URL by the service, while the page shows how it
       await page.getByLabel('Image Name').fill('from an address');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click(); // the format comes from the name
       await page.getByRole('heading', { name: 'from an address', exact: true }).waitFor();
-      await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+      await page.getByText('Active', { exact: true }).first().waitFor();
     },
     { route: '#/images/create' },
   );
@@ -49,7 +49,7 @@ test('when it cannot be fetched the page says why, and another file may be given
       await page.getByLabel('Address of the file').fill(`${address}/absent.qcow2`);
       await page.getByLabel('Image Name').fill('absent');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByText('The file could not be fetched').waitFor({ timeout: 60_000 });
+      await page.getByText('The file could not be fetched').waitFor();
       await page.getByText(/404/).first().waitFor();
       await page.getByText('Give it a file').waitFor();
     },

@@ -151,7 +151,7 @@ async function upload(browser: Browser, host: Host, rounds: number): Promise<voi
       if (r.method() === 'PUT') ended = Math.max(ended, performance.now());
     });
     await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 300_000 });
+    await page.getByText('Active', { exact: true }).first().waitFor();
     const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     await person.leave();
     await api.call('DELETE', `/v2/images/${id}`);

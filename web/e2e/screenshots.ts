@@ -95,7 +95,7 @@ try {
     await page
       .getByRole('row', { name: new RegExp(name) })
       .getByText('Active')
-      .waitFor({ timeout: 60_000 });
+      .waitFor();
     await person.open('#/images?tab=shared');
     await shot('shared');
     await person.open('#/images?status=in%3Aactive%2Cqueued&prop.os_distro=debian');

@@ -36,7 +36,6 @@ export class Stage {
   async as(user: User, act: (person: Person) => Promise<void>, options: BrowserContextOptions & { route?: string } = {}): Promise<void> {
     const { route, ...rest } = options;
     const person = await Person.arrive(this.browser, this.host, rest);
-    person.page.setDefaultTimeout(60_000);
     try {
       await person.signIn(user, route);
       await act(person);

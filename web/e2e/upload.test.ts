@@ -86,7 +86,7 @@ test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen a
     const sent = requests.length;
     await line(page, 0);
     await chooser.setInputFiles(file);
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 120_000 });
+    await page.getByText('Active', { exact: true }).first().waitFor();
     const parts = 1024 / 16;
     assert.ok(
       requests.length - sent <= parts - have.length,
@@ -108,7 +108,7 @@ test('several files at once become a queue, and each becomes an image', async ()
       await page
         .getByRole('row', { name: new RegExp(`queue-${n}`) })
         .getByText('Active')
-        .waitFor({ timeout: 60_000 });
+        .waitFor();
   });
 });
 
@@ -128,7 +128,7 @@ test('cancelling deletes what had arrived, and the image waits for another file'
     await line(page, 0);
     await page.getByLabel('Choose file').setInputFiles(stage.files.raw('second.raw', 8 * MiB));
     await page.getByRole('button', { name: 'Upload', exact: true }).click();
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    await page.getByText('Active', { exact: true }).first().waitFor();
   });
 });
 
@@ -146,7 +146,7 @@ test('without a network it waits, and goes on by itself', async () => {
     await card(page, 'offline').getByText('There is no network.').waitFor();
     await context.setOffline(false);
     await line(page, 0);
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    await page.getByText('Active', { exact: true }).first().waitFor();
   });
 });
 
@@ -174,7 +174,7 @@ test('parts that fail are sent again, and URLs that expired are signed again', a
       return session.send('Fetch.continueRequest', signature === expired ? { requestId: id, url: altered } : { requestId: id });
     });
     await create(page, file, 'rough');
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
+    await page.getByText('Active', { exact: true }).first().waitFor();
     assert.ok(signings > 0, 'the part with the refused signature was signed again');
   });
 });
@@ -193,8 +193,8 @@ test('a second tab does not send what the first is sending', async () => {
     await second.getByLabel('Choose the file to go on with the upload of twice').first().setInputFiles(file);
     await second.getByText('The image is being uploaded in another tab of this browser.').first().waitFor();
     await line(page, 0);
-    await page.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 });
-    await second.getByText('Active', { exact: true }).first().waitFor({ timeout: 60_000 }); // without a reload
+    await page.getByText('Active', { exact: true }).first().waitFor();
+    await second.getByText('Active', { exact: true }).first().waitFor(); // without a reload
   });
 });
 
