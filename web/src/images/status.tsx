@@ -41,7 +41,8 @@ export function shown(image: Image, upload?: Item): Shown {
     case 'queued': {
       if (upload && !['active', 'rejected', 'cancelled'].includes(upload.state.phase)) {
         // The record may be a moment behind.
-        if (upload.state.phase === 'completing' || upload.state.phase === 'validating') return { type: 'in-progress', text: t.status.importing };
+        if (upload.state.phase === 'completing' || upload.state.phase === 'validating')
+          return { type: 'in-progress', text: t.status.importing };
         const done = percent(transferred(upload.state) / upload.state.size);
         if (upload.state.phase === 'paused') return { type: 'pending', text: t.progress.paused(done) };
         if (upload.state.phase === 'failed') return { type: 'warning', text: t.progress.interrupted };
