@@ -1,5 +1,5 @@
-import { until } from './browser';
 import type { Host, User } from './host';
+import { until } from './until';
 
 /** The service as a program sees it, to prepare what the tests look at. */
 export class Api {

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
 import type { Host, User } from './host';
+import { patience, until } from './until';
 
-/** Milliseconds after which something does not come any more, on a machine that has much else to do. */
-export const patience = 180_000;
 const executable = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
 export async function startBrowser(): Promise<Browser> {
@@ -76,13 +75,11 @@ export class Person {
     do {
       await until('the page has what it asked for', () => this.pending.size === 0);
       await this.page.evaluate(async () => {
-        const frame = () => new Promise((done) => requestAnimationFrame(done));
         await document.fonts.ready;
-        await frame();
-        await frame();
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
         const moving = document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Number.POSITIVE_INFINITY);
         await Promise.allSettled(moving.map((a) => a.finished));
-        await frame();
+        await new Promise((done) => requestAnimationFrame(done));
       });
     } while (this.pending.size > 0);
   }
@@ -108,12 +105,6 @@ export async function endSession({ page, host }: Person): Promise<void> {
   );
   for (const t of [token, root])
     await fetch(`${host.api}/v3/auth/tokens`, { method: 'DELETE', headers: { 'X-Auth-Token': t, 'X-Subject-Token': t } });
-}
-
-/** Waits until something holds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds = patience): Promise<void> {
-  for (const end = Date.now() + milliseconds; !(await holds()); await new Promise((r) => setTimeout(r, 20)))
-    if (Date.now() > end) throw new Error(`${milliseconds} ms went by and it does not hold that ${what}`);
 }
 
 /** Makes the line as slow as that of a person, in megabytes a second; 0 gives it back. */

@@ -13,11 +13,11 @@ test('deleting several with a protected one among them: the dialog says which st
     await page.getByRole('button', { name: 'Delete Images' }).click();
     const dialog = page.getByRole('dialog');
     const row = (name: string) => dialog.getByRole('listitem').filter({ hasText: name });
-    await row('disposable').getByText('Will be deleted').waitFor();
-    await row('precious').getByText('The image is protected.').waitFor();
+    await row('disposable').getByText('Will be deleted').first().waitFor();
+    await row('precious').getByText('The image is protected.').first().waitFor();
     await dialog.getByRole('button', { name: 'Delete 1 image' }).click();
-    await dialog.getByText('1 of 2 images deleted.').waitFor();
-    await row('disposable').getByText('Deleted').waitFor();
+    await dialog.getByText('1 of 2 images deleted.').first().waitFor();
+    await row('disposable').getByText('Deleted').first().waitFor();
     await dialog.getByRole('button', { name: 'Close', exact: true }).last().click();
     await page.getByRole('row', { name: /disposable/ }).waitFor({ state: 'detached' });
     await page.getByRole('row', { name: /precious/ }).waitFor();
@@ -34,14 +34,15 @@ test('a deletion that the service refuses is reported with its reason', async ()
     person.expected.push(/403 \(Forbidden\)/);
     await page.getByRole('checkbox', { name: 'Choose protected behind your back' }).check();
     await page.getByRole('button', { name: 'Delete Images' }).click();
-    await page.getByRole('dialog').getByText('Will be deleted').waitFor();
+    await page.getByRole('dialog').getByText('Will be deleted').first().waitFor();
     await api.set(id, '/protected', true);
     await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
     await page
       .getByRole('dialog')
       .getByText(/is protected and cannot be deleted/)
+      .first()
       .waitFor();
-    await page.getByRole('dialog').getByText('0 of 1 image deleted.').waitFor();
+    await page.getByRole('dialog').getByText('0 of 1 image deleted.').first().waitFor();
   });
 });
 
@@ -60,7 +61,7 @@ test('the dialog of one image names it', async () => {
       await page.getByRole('button', { name: 'Actions' }).click();
       await page.getByRole('menuitem', { name: 'Delete' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
-      await page.getByText('Image the only one deleted.').waitFor();
+      await page.getByText('Image the only one deleted.').first().waitFor();
       await page.getByRole('heading', { name: /^Images/ }).waitFor();
     },
     { route: `#/images/${id}` },
@@ -80,18 +81,18 @@ test('several images are tagged, published and deactivated at once', async () =>
     await choose('Add a tag');
     await page.getByRole('dialog').getByLabel('Tag').fill('gold');
     await page.getByRole('dialog').getByRole('button', { name: 'Tag', exact: true }).click();
-    await page.getByText('2 images tagged.').waitFor();
+    await page.getByText('2 images tagged.').first().waitFor();
     assert.deepEqual(await all('tags'), [['gold'], ['gold']]);
 
     await choose('Change visibility');
     await page.getByRole('dialog').getByLabel('Public').check();
     await page.getByRole('dialog').getByRole('button', { name: 'Change', exact: true }).click();
-    await page.getByText('2 images changed.').waitFor();
+    await page.getByText('2 images changed.').first().waitFor();
     assert.deepEqual(await all('visibility'), ['public', 'public']);
 
     await choose('Deactivate');
     await page.getByRole('dialog').getByRole('button', { name: 'Deactivate', exact: true }).click();
-    await page.getByText('2 images deactivated.').waitFor();
+    await page.getByText('2 images deactivated.').first().waitFor();
     assert.deepEqual(await all('status'), ['deactivated', 'deactivated']);
   });
 });

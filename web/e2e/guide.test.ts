@@ -29,7 +29,10 @@ test('Upload an image: a real Debian goes from Queued to Active on screen, witho
     await page.getByRole('link', { name: 'Create Image' }).first().click();
     await page.getByLabel('Choose files').setInputFiles(debian());
     // The page finds the format and the system by itself.
-    await page.getByText(/Found in the file: QCOW2 · Debian 12/).waitFor();
+    await page
+      .getByText(/Found in the file: QCOW2 · Debian 12/)
+      .first()
+      .waitFor();
     await page.getByLabel('Image Name').fill('Debian 12 from the guide');
     await page.getByLabel('Image Description').fill('For testing the guide');
 
@@ -44,9 +47,9 @@ test('Upload an image: a real Debian goes from Queued to Active on screen, witho
 
     await page.getByRole('link', { name: 'Images', exact: true }).first().click();
     const row = page.getByRole('row', { name: /Debian 12 from the guide/ });
-    await row.getByText('Active').waitFor();
-    await row.getByText('QCOW2').waitFor();
-    await row.getByText('Debian 12', { exact: true }).waitFor();
+    await row.getByText('Active').first().waitFor();
+    await row.getByText('QCOW2').first().waitFor();
+    await row.getByText('Debian 12', { exact: true }).first().waitFor();
   });
 });
 
@@ -65,7 +68,7 @@ test('Update an image: name, description, minimum disk, tags and protection', as
     await page.getByLabel('Protected').check();
     await page.getByRole('button', { name: 'Save changes' }).click();
     await page.getByRole('heading', { name: 'updated', exact: true }).waitFor();
-    await page.getByText('Better than before').waitFor();
+    await page.getByText('Better than before').first().waitFor();
   });
   const image = await api.call('GET', `/v2/images/${id}`);
   assert.deepEqual(
@@ -105,11 +108,11 @@ test('Delete images: those chosen go for good, after a dialog that names them', 
     await page.getByRole('button', { name: 'Delete Images' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('heading', { name: 'Delete 2 images?', exact: true }).waitFor();
-    await dialog.getByText('This is for good').waitFor();
-    await dialog.getByText('old one').waitFor();
-    await dialog.getByText('old two').waitFor();
+    await dialog.getByText('This is for good').first().waitFor();
+    await dialog.getByText('old one').first().waitFor();
+    await dialog.getByText('old two').first().waitFor();
     await dialog.getByRole('button', { name: 'Delete', exact: true }).click();
-    await page.getByText('2 images deleted.').waitFor();
+    await page.getByText('2 images deleted.').first().waitFor();
     await page.getByRole('row', { name: /old one/ }).waitFor({ state: 'detached' });
   });
   for (const id of [a, b]) await assert.rejects(api.call('GET', `/v2/images/${id}`), /404/);

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { until } from './until';
 
 /** A Bullion with its users. Everyone is in the project main but outsider, who is a member of the project other alone. */
 export interface Host {
@@ -16,37 +17,40 @@ export interface Host {
 
 export type User = 'admin' | 'member' | 'reader' | 'outsider';
 
-const grants: Record<User, [project: string, role: string][]> = {
-  admin: [['main', 'admin']],
-  member: [['main', 'member']],
-  reader: [['main', 'reader']],
-  outsider: [['other', 'member']],
+const grants: Record<User, [project: string, role: string]> = {
+  admin: ['main', 'admin'],
+  member: ['main', 'member'],
+  reader: ['main', 'reader'],
+  outsider: ['other', 'member'],
 };
+const users = Object.keys(grants) as User[];
 
 /**
- * Starts bulliond with fresh data, or uses the Bullion at BULLION_URL, whose users must be those above, with their passwords in
- * BULLION_PASSWORD_ADMIN and so on. It must be allowed to fetch from 127.0.0.1 at BULLION_SOURCE_PORT.
+ * Starts what the tests run against, with fresh data: bulliond, or the built functions behind their gateway when AWSLOCAL names the program of
+ * infra/local/harness/awslocal and FUNCTIONS the folder of the functions. Or uses the Bullion at BULLION_URL, whose users must be those above, with their
+ * passwords in BULLION_PASSWORD_ADMIN and so on; it must be allowed to fetch from 127.0.0.1 at BULLION_SOURCE_PORT.
  */
 export async function startHost(): Promise<Host> {
-  const given = process.env['BULLION_URL'];
-  if (given) {
-    const passwords = Object.fromEntries(Object.keys(grants).map((u) => [u, need(`BULLION_PASSWORD_${u.toUpperCase()}`)])) as Record<
-      User,
-      string
-    >;
-    const api = given.replace(/\/+$/, '');
-    return {
-      url: `${api}/${process.env['BULLION_UI_PATH'] ?? 'ui/'}`,
-      api,
-      sourcePort: Number(process.env['BULLION_SOURCE_PORT'] ?? 0),
-      passwords,
-      close: async () => {},
-    };
-  }
-  const program = resolve(process.env['BULLIOND'] ?? '../bin/bulliond');
-  if (!existsSync(program))
-    throw new Error(`${program} is not there: run "make build" in the folder above, or name a bulliond in BULLIOND`);
+  if (process.env['BULLION_URL']) return given(process.env['BULLION_URL']);
+  if (process.env['AWSLOCAL']) return functions(process.env['AWSLOCAL'], need('FUNCTIONS', 'the folder that make functions made'));
+  return bulliond(process.env['BULLIOND'] ?? '../bin/bulliond');
+}
 
+function given(url: string): Host {
+  const api = url.replace(/\/+$/, '');
+  const passwords = {} as Record<User, string>;
+  for (const user of users) passwords[user] = need(`BULLION_PASSWORD_${user.toUpperCase()}`, 'the password of one of the four users');
+  return {
+    url: `${api}/${process.env['BULLION_UI_PATH'] ?? 'ui/'}`,
+    api,
+    sourcePort: Number(process.env['BULLION_SOURCE_PORT'] ?? 0),
+    passwords,
+    close: async () => {},
+  };
+}
+
+async function bulliond(path: string): Promise<Host> {
+  const program = found(path);
   const data = mkdtempSync(join(tmpdir(), 'bullion-e2e-'));
   const passwords = {} as Record<User, string>;
   const admin = (input: string, ...args: string[]) => {
@@ -54,28 +58,46 @@ export async function startHost(): Promise<Host> {
     if (r.status !== 0) throw new Error(`bulliond ${args.join(' ')}: ${r.stderr}`);
   };
   for (const project of ['main', 'other']) admin('', 'project', 'add', project);
-  for (const [user, list] of Object.entries(grants)) {
-    const password = `${user}-${Math.random().toString(36).slice(2)}-A1`;
-    passwords[user as User] = password;
-    admin(`${password}\n`, 'user', 'add', user);
-    for (const [project, role] of list) admin('', 'user', 'grant', user, project, role);
+  for (const user of users) {
+    passwords[user] = `${user}-${Math.random().toString(36).slice(2)}-A1`;
+    admin(`${passwords[user]}\n`, 'user', 'add', user);
+    admin('', 'user', 'grant', user, ...grants[user]);
   }
   const [port, s3, sourcePort] = [await freePort(), await freePort(), await freePort()];
-  const api = `http://127.0.0.1:${port}`;
-  const options = [
-    '--listen',
-    `127.0.0.1:${port}`,
-    '--s3-listen',
-    `127.0.0.1:${s3}`,
-    '--quota-images',
-    '2000',
-    '--quota-bytes',
-    String(2 ** 40),
-  ];
+  const options = ['--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`];
+  options.push('--quota-images', '2000', '--quota-bytes', String(2 ** 40));
   // The tests of imports have their files on this machine, from where a Bullion does not fetch by itself.
-  const child = spawn(program, ['--data', data, ...options, '--import-allow', `127.0.0.1:${sourcePort}`], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+  options.push('--import-allow', `127.0.0.1:${sourcePort}`);
+  return started(program, ['--data', data, ...options], data, `http://127.0.0.1:${port}`, sourcePort, () => passwords);
+}
+
+async function functions(path: string, built: string): Promise<Host> {
+  const dir = mkdtempSync(join(tmpdir(), 'bullion-e2e-'));
+  const [port, s3] = [await freePort(), await freePort()];
+  const options = ['-dir', dir, '-functions', resolve(built), '-listen', `127.0.0.1:${port}`, '-s3-listen', `127.0.0.1:${s3}`];
+  for (const user of users) options.push('-user', `${user}=${grants[user].join(':')}`);
+  return started(found(path), options, dir, `http://127.0.0.1:${port}`, 0, () => {
+    const { users: all } = JSON.parse(readFileSync(join(dir, 'deployment.json'), 'utf8')) as { users: { name: User; password: string }[] };
+    return Object.fromEntries(all.map((u) => [u.name, u.password])) as Record<User, string>;
   });
+}
+
+function found(path: string): string {
+  const program = resolve(path);
+  if (!existsSync(program)) throw new Error(`${program} is not there: run "make build" in the folder above, or name another one`);
+  return program;
+}
+
+/** Runs a program until its API answers. data goes with it. */
+async function started(
+  program: string,
+  options: string[],
+  data: string,
+  api: string,
+  sourcePort: number,
+  passwords: () => Record<User, string>,
+): Promise<Host> {
+  const child = spawn(program, options, { stdio: ['ignore', 'ignore', 'pipe'] });
   process.once('exit', () => child.kill());
   process.once('SIGTERM', () => process.exit(143)); // nothing stays behind a run that is ended
   let log = '';
@@ -87,7 +109,7 @@ export async function startHost(): Promise<Host> {
     url: `${api}/ui/`,
     api,
     sourcePort,
-    passwords,
+    passwords: passwords(),
     async close() {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill('SIGTERM');
@@ -97,23 +119,20 @@ export async function startHost(): Promise<Host> {
   };
 }
 
-function need(name: string): string {
+function need(name: string, what: string): string {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: BULLION_URL needs the passwords of the four users`);
+  if (!value) throw new Error(`${name} is not set: ${what}`);
   return value;
 }
 
 async function ready(api: string, child: ChildProcess, log: () => string): Promise<void> {
-  for (let attempt = 0; attempt < 2000; attempt++) {
-    if (child.exitCode !== null) throw new Error(`bulliond ended with ${child.exitCode}: ${log()}`);
-    try {
-      if ((await fetch(`${api}/healthcheck`)).ok) return;
-    } catch {
-      // not yet
-    }
-    await new Promise((r) => setTimeout(r, 50));
-  }
-  throw new Error(`bulliond does not answer: ${log()}`);
+  await until('the service answers', async () => {
+    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}: ${log()}`);
+    return fetch(`${api}/healthcheck`).then(
+      (r) => r.ok,
+      () => false, // not yet
+    );
+  });
 }
 
 function freePort(): Promise<number> {

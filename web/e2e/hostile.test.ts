@@ -21,7 +21,7 @@ test('a hostile file is refused before a byte of it is sent, with the reason', a
       .waitFor();
     await page.getByLabel('Image Name').fill('innocent');
     await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-    await page.getByText('Something is missing or wrong; see the fields above.').waitFor();
+    await page.getByText('Something is missing or wrong; see the fields above.').first().waitFor();
     await person.still();
     assert.equal(sent, 0, 'neither a record nor a byte was sent');
   });
@@ -40,10 +40,13 @@ test('a file that is no disk, an empty one and one of another format are refused
         .waitFor();
       await page.getByRole('button', { name: 'Remove page.html' }).click();
       await page.getByLabel('Choose files').setInputFiles(stage.files.text('empty.raw', ''));
-      await page.getByText('The file is empty.').waitFor();
+      await page.getByText('The file is empty.').first().waitFor();
       await page.getByRole('button', { name: 'Remove empty.raw' }).click();
       await page.getByLabel('Choose files').setInputFiles(stage.files.raw('disk.raw', 8 << 20));
-      await page.getByText(/Found in the file: Raw/).waitFor();
+      await page
+        .getByText(/Found in the file: Raw/)
+        .first()
+        .waitFor();
       await page.getByRole('button', { name: /Format/ }).click();
       await page.getByRole('option', { name: 'QCOW2' }).click();
       await page
@@ -64,15 +67,19 @@ test('a hostile file that another client sent is refused by the service, and the
       .getByRole('row', { name: /sent by another client/ })
       .getByText('Queued · file refused')
       .click();
-    await page.getByText(/The qcow2 image has a backing file/).waitFor();
+    await page
+      .getByText(/The qcow2 image has a backing file/)
+      .first()
+      .waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('link', { name: 'sent by another client' }).click();
     await page
       .getByTestId('rejection')
       .getByText(/The qcow2 image has a backing file/)
+      .first()
       .waitFor();
     // Another file may be given to the same image.
-    await page.getByText('Give it a file').waitFor();
+    await page.getByText('Give it a file').first().waitFor();
   });
 });
 
@@ -113,7 +120,7 @@ test('text that people enter stays text, wherever it is shown', async () => {
     await page.getByLabel('Image Name').waitFor();
     await clean('edit');
     await page.goto(`${page.url().split('#')[0]}#/images?prop.os_distro=${encodeURIComponent(evil)}&tag=${encodeURIComponent(evil)}`);
-    await page.getByText('Clear filters').waitFor();
+    await page.getByText('Clear filters').first().waitFor();
     await clean('filter');
     await page.getByRole('checkbox', { name: 'Choose all on this page' }).press('Space');
     await page.getByRole('button', { name: 'Delete Images' }).click();

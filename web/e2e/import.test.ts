@@ -30,7 +30,7 @@ test('an image is fetched from a URL by the service, while the page shows how it
       await page.getByRole('button', { name: 'URL', exact: true }).click();
       await page.getByLabel('Address of the file').fill('ftp://example.org/x');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByText('Enter an address that begins with https:// or http://.').waitFor();
+      await page.getByText('Enter an address that begins with https:// or http://.').first().waitFor();
       await page.getByLabel('Address of the file').fill(`${address}/good.raw`);
       await page.getByLabel('Image Name').fill('from an address');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click(); // the format comes from the name
@@ -49,9 +49,9 @@ test('when it cannot be fetched the page says why, and another file may be given
       await page.getByLabel('Address of the file').fill(`${address}/absent.qcow2`);
       await page.getByLabel('Image Name').fill('absent');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByText('The file could not be fetched').waitFor();
+      await page.getByText('The file could not be fetched').first().waitFor();
       await page.getByText(/404/).first().waitFor();
-      await page.getByText('Give it a file').waitFor();
+      await page.getByText('Give it a file').first().waitFor();
     },
     { route: '#/images/create' },
   );
@@ -76,13 +76,13 @@ test('the catalogue of metadata suggests properties and checks their values', as
       await page.getByRole('button', { name: 'Add a property' }).click();
       await name.nth(1).fill('bullion_secret');
       await page.keyboard.press('Escape');
-      await page.getByText('bullion_secret is a name of the service’s own.').waitFor();
+      await page.getByText('bullion_secret is a name of the service’s own.').first().waitFor();
       assert.ok(await page.getByRole('button', { name: 'Save changes' }).isDisabled());
       await name.nth(1).fill('my_own');
       await page.keyboard.press('Escape');
       await page.getByRole('textbox', { name: 'Value' }).fill('anything');
       await page.getByRole('button', { name: 'Save changes' }).click();
-      await page.getByText('The properties are saved.').waitFor();
+      await page.getByText('The properties are saved.').first().waitFor();
       await page.getByRole('cell', { name: 'anything' }).waitFor();
     },
     { route: `#/images/${id}` },

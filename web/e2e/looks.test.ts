@@ -83,13 +83,13 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await accessible(person, 'preferences');
         await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
         await go('#/images?tab=shared');
-        await page.getByText('There is nothing here').waitFor();
+        await page.getByText('There is nothing here').first().waitFor();
         await accessible(person, 'shared, empty');
         await go('#/images?name_contains=nowhere&status=active');
-        await page.getByText('No image matches').waitFor();
+        await page.getByText('No image matches').first().waitFor();
         await accessible(person, 'a filter without a match');
         await go('#/nowhere');
-        await page.getByText('There is nothing at that address.').waitFor();
+        await page.getByText('There is nothing at that address.').first().waitFor();
         await accessible(person, 'a message');
         for (const tab of ['properties', 'sharing', 'history', 'commands']) {
           await go(`#/images/${id}?tab=${tab}`);
@@ -106,11 +106,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await go('#/images/create');
         await page.getByRole('button', { name: 'URL', exact: true }).click();
         await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-        await page.getByText('Enter a name.').waitFor();
+        await page.getByText('Enter a name.').first().waitFor();
         await accessible(person, 'create, with what is wrong');
         await page.getByRole('button', { name: 'File', exact: true }).click();
         await page.getByLabel('Choose files').setInputFiles(stage.files.raw('looks.raw', 200 << 20));
-        await page.getByText(/Found in the file/).waitFor();
+        await page
+          .getByText(/Found in the file/)
+          .first()
+          .waitFor();
         await page.getByText('Operating system and requirements').click();
         await page.getByText('Tags and metadata').click();
         await page.getByRole('button', { name: 'Add a property' }).click();
@@ -131,7 +134,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.getByLabel('Image Name').waitFor();
         await accessible(person, 'edit');
         await go('#/connect');
-        await page.getByText('Your settings').waitFor();
+        await page.getByText('Your settings').first().waitFor();
         await accessible(person, 'command line');
         await go('#/admin');
         await page.getByRole('row', { name: /main/ }).first().waitFor();
@@ -151,7 +154,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         person.expected.push(/401 \(Unauthorized\)/);
         await endSession(person);
         await page.getByRole('link', { name: 'Images', exact: true }).first().click();
-        await page.getByRole('dialog').getByText('Your session has ended').waitFor();
+        await page.getByRole('dialog').getByText('Your session has ended').first().waitFor();
         await accessible(person, 'sign in again');
       },
       { colorScheme, bypassCSP: true },
@@ -191,7 +194,10 @@ test('everything can be done by keyboard alone: sign in, create and upload, choo
   const chooser = page.waitForEvent('filechooser');
   await page.keyboard.press('Space');
   await (await chooser).setFiles(stage.files.raw('typed.raw', 8 << 20));
-  await page.getByText(/Found in the file: Raw/).waitFor();
+  await page
+    .getByText(/Found in the file: Raw/)
+    .first()
+    .waitFor();
   await reach(/^Image Name/);
   await page.keyboard.press('Enter'); // in a field, as in any form
   await page.keyboard.press('Enter');
@@ -209,7 +215,7 @@ test('everything can be done by keyboard alone: sign in, create and upload, choo
   await page.getByRole('dialog').waitFor();
   await reach(/^Delete$/);
   await page.keyboard.press('Enter');
-  await page.getByText('Image by keyboard deleted.').waitFor();
+  await page.getByText('Image by keyboard deleted.').first().waitFor();
   await assert.rejects(api.call('GET', `/v2/images/${id}`), /404/);
   await person.leave();
 });

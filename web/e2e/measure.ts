@@ -70,11 +70,9 @@ async function list(browser: Browser, host: Host): Promise<void> {
   await page.evaluate(() => {
     const frames: number[] = [];
     Object.assign(window, { frames });
-    const note = (now: number) => {
-      frames.push(now);
-      requestAnimationFrame(note);
-    };
-    requestAnimationFrame(note);
+    void (async () => {
+      for (;;) frames.push(await new Promise<number>((done) => requestAnimationFrame(done)));
+    })();
   });
   const input = await person.context.newCDPSession(page);
   await input.send('Input.synthesizeScrollGesture', { x: 800, y: 500, yDistance: -8000, speed: 4000, gestureSourceType: 'mouse' });

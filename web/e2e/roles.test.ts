@@ -28,7 +28,7 @@ test('a reader sees the images and is offered nothing that changes them', async 
     }
     assert.equal(await page.getByRole('tab', { name: 'History' }).count(), 0);
     await page.goto(`${page.url().split('#')[0]}#/images/create`);
-    await page.getByText('You cannot create images in this project').waitFor();
+    await page.getByText('You cannot create images in this project').first().waitFor();
   });
 });
 
@@ -54,14 +54,16 @@ test('a member cannot publish, and an administrator sees every project', async (
     await page
       .getByRole('row', { name: /outsider/ })
       .getByText('Member', { exact: true })
+      .first()
       .waitFor();
     await page.getByRole('tab', { name: 'Projects' }).click();
-    await page.getByRole('row', { name: /other/ }).getByText('1 of 2,000').waitFor();
+    await page.getByRole('row', { name: /other/ }).getByText('1 of 2,000').first().waitFor();
     await page.getByRole('tab', { name: 'Policy' }).click();
     await page.getByLabel('Find a rule').fill('publicize');
     await page
       .getByRole('row', { name: /publicize_image/ })
       .getByText('rule:context_is_admin')
+      .first()
       .waitFor();
   });
 });
@@ -78,7 +80,7 @@ test('two projects never see each other’s private images, not even by their ad
     }
     person.expected.push(/404 \(Not Found\)/);
     await page.goto(`${page.url().split('#')[0]}#/images/${id}`);
-    await page.getByText('There is no such image').waitFor();
+    await page.getByText('There is no such image').first().waitFor();
   });
 });
 
@@ -92,16 +94,16 @@ test('an image is shared, the other project accepts it, uses it, and rejects it 
       await page.getByRole('combobox', { name: 'Share with a project' }).fill(outsider.project);
       await page.keyboard.press('Escape');
       await page.getByRole('button', { name: 'Share', exact: true }).click();
-      await page.getByText('Not answered yet').waitFor();
+      await page.getByText('Not answered yet').first().waitFor();
     },
     { route: `#/images/${id}?tab=sharing` },
   );
   await stage.as('outsider', async ({ page }) => {
     await page.getByRole('tab', { name: 'Shared with me' }).click();
     await page.getByRole('link', { name: 'between friends' }).click();
-    await page.getByText('Another project shares this image with yours').waitFor();
+    await page.getByText('Another project shares this image with yours').first().waitFor();
     await page.getByRole('button', { name: 'Accept' }).click();
-    await page.getByText('Your project accepted this image').waitFor();
+    await page.getByText('Your project accepted this image').first().waitFor();
     const download = page.waitForEvent('download');
     await page.getByRole('button', { name: 'Download' }).click();
     assert.equal((await download).suggestedFilename(), 'between friends.raw');
@@ -110,7 +112,7 @@ test('an image is shared, the other project accepts it, uses it, and rejects it 
     await page.goto(`${page.url().split('#')[0]}#/images?tab=shared&member_status=accepted`);
     await page.getByRole('checkbox', { name: 'Choose between friends' }).check();
     await page.getByRole('button', { name: 'Reject', exact: true }).click();
-    await page.getByText('1 image rejected.').waitFor();
+    await page.getByText('1 image rejected.').first().waitFor();
     await page.getByRole('row', { name: /between friends/ }).waitFor({ state: 'detached' });
   });
   await stage.as(
@@ -118,7 +120,7 @@ test('an image is shared, the other project accepts it, uses it, and rejects it 
     async ({ page }) => {
       await page.getByRole('cell', { name: 'Rejected' }).waitFor();
       await page.getByRole('button', { name: `Stop sharing with ${outsider.project}` }).click();
-      await page.getByText('It is shared with nobody yet.').waitFor();
+      await page.getByText('It is shared with nobody yet.').first().waitFor();
     },
     { route: `#/images/${id}?tab=sharing` },
   );
@@ -133,7 +135,7 @@ test('everyone sees what the project uses of its quota and what they may do', as
         .getByText(/\d+ of 2,000/)
         .first()
         .waitFor();
-      await page.getByText('See the images of the project. No download, no change.').waitFor();
+      await page.getByText('See the images of the project. No download, no change.').first().waitFor();
     },
     { route: '#/project' },
   );

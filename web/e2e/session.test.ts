@@ -17,11 +17,11 @@ test('a wrong password is answered with a sentence', async () => {
   const { page } = person;
   await page.goto(stage.host.url);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('Enter your user name.').waitFor();
+  await page.getByText('Enter your user name.').first().waitFor();
   await page.getByLabel('User name').fill('member');
   await page.getByLabel('Password').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('The user name or the password is wrong').waitFor();
+  await page.getByText('The user name or the password is wrong').first().waitFor();
   await person.leave();
 });
 
@@ -46,7 +46,7 @@ test('a session that ends keeps the page, asks for the password, and goes on wit
       await endSession(person);
       await page.getByRole('button', { name: 'Save changes' }).click();
       const dialog = page.getByRole('dialog');
-      await dialog.getByText('Your session has ended').waitFor();
+      await dialog.getByText('Your session has ended').first().waitFor();
       assert.equal(await page.getByLabel('Image Name').inputValue(), 'renamed at last', 'the form is as it was');
       await dialog.getByLabel('Password').fill(stage.host.passwords.member);
       await dialog.getByRole('button', { name: 'Sign in' }).click();

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import type { CDPSession, Page } from 'playwright-core';
-import { line, until } from './browser';
+import { line } from './browser';
 import { Stage } from './stage';
+import { until } from './until';
 
 const stage = Stage.open();
 const MiB = 1 << 20;
@@ -52,20 +53,24 @@ test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen a
     await create(page, file, 'large');
     const upload = card(page, 'large');
     await upload.getByRole('button', { name: 'Pause the upload' }).click();
-    await upload.getByText('Paused. What has arrived is kept.').waitFor();
+    await upload.getByText('Paused. What has arrived is kept.').first().waitFor();
     const before = begun;
     const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     await page.getByRole('link', { name: 'Images', exact: true }).first().click(); // it stays paused on other pages
     await page
       .getByRole('row', { name: /large/ })
       .getByText(/^Queued · paused at \d+ %$/)
+      .first()
       .waitFor();
     await page.goBack();
-    await upload.getByText('Paused. What has arrived is kept.').waitFor();
+    await upload.getByText('Paused. What has arrived is kept.').first().waitFor();
     assert.equal(begun, before, 'no part is sent while the upload is paused');
 
     await upload.getByRole('button', { name: 'Resume the upload' }).click();
-    await upload.getByText(/(MB|kB)\/s|Starting/).waitFor();
+    await upload
+      .getByText(/(MB|kB)\/s|Starting/)
+      .first()
+      .waitFor();
     const arrived = requests.length;
     await until('six more parts have arrived', () => requests.length >= arrived + 6);
 
@@ -75,7 +80,10 @@ test('1 GiB: paused, resumed, the page reloaded in the middle, the file chosen a
     const { have } = await api.call<{ have: unknown[] }>('GET', `/v2/images/${id}/uploads/${uploadID}`);
     assert.ok(have.length >= 6, `S3 keeps what had arrived: ${have.length} parts`);
 
-    await page.getByText(/An upload of this image is open/).waitFor();
+    await page
+      .getByText(/An upload of this image is open/)
+      .first()
+      .waitFor();
     const chooser = page.getByLabel('Choose the file to go on with the upload of large').first();
     await chooser.setInputFiles(stage.files.raw('other.raw', 1024 * MiB));
     await page
@@ -102,12 +110,13 @@ test('several files at once become a queue, and each becomes an image', async ()
   const files = [1, 2, 3].map((n) => stage.files.raw(`queue-${n}.raw`, 8 * MiB));
   await stage.as('member', async ({ page }) => {
     await create(page, files);
-    await page.getByText('3 images are created').waitFor();
-    for (const n of [1, 2, 3]) await page.getByText(`queue-${n} is uploaded and active.`).waitFor(); // whatever page one is on
+    await page.getByText('3 images are created').first().waitFor();
+    for (const n of [1, 2, 3]) await page.getByText(`queue-${n} is uploaded and active.`).first().waitFor(); // whatever page one is on
     for (const n of [1, 2, 3])
       await page
         .getByRole('row', { name: new RegExp(`queue-${n}`) })
         .getByText('Active')
+        .first()
         .waitFor();
   });
 });
@@ -122,7 +131,7 @@ test('cancelling deletes what had arrived, and the image waits for another file'
     await page.getByText('Cancelled, what had arrived is deleted').first().waitFor();
     const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     await page.getByRole('button', { name: 'Dismiss the upload of cancelled' }).first().click();
-    await page.getByText('Give it a file').waitFor();
+    await page.getByText('Give it a file').first().waitFor();
     const image = await api.call('GET', `/v2/images/${id}`);
     assert.deepEqual([image['status'], image['bullion_upload_state']], ['queued', 'aborted']);
     await line(page, 0);
@@ -141,9 +150,10 @@ test('without a network it waits, and goes on by itself', async () => {
     await create(page, file, 'offline');
     await card(page, 'offline')
       .getByText(/[kM]B\/s|Starting/)
+      .first()
       .waitFor();
     await context.setOffline(true);
-    await card(page, 'offline').getByText('There is no network.').waitFor();
+    await card(page, 'offline').getByText('There is no network.').first().waitFor();
     await context.setOffline(false);
     await line(page, 0);
     await page.getByText('Active', { exact: true }).first().waitFor();
@@ -186,6 +196,7 @@ test('a second tab does not send what the first is sending', async () => {
     await create(page, file, 'twice');
     await card(page, 'twice')
       .getByText(/[kM]B\/s|Starting/)
+      .first()
       .waitFor();
     const second = await context.newPage();
     await second.goto(page.url());

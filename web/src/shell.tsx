@@ -12,7 +12,7 @@ import { SessionContext } from './session/context';
 import { atLeast, roleIn, type Session, signOut, switchProject } from './session/session';
 import { Boundary } from './ui/boundary';
 import { crumb } from './ui/crumb';
-import { flash, flashes } from './ui/flash';
+import { flash, flashes, turnPage } from './ui/flash';
 import { href, navigate, useRoute } from './ui/router';
 import { saved } from './ui/saved';
 import { useStore } from './ui/store';
@@ -48,6 +48,10 @@ export default function Shell({ session, expired }: { session: Session; expired:
   useEffect(() => {
     if (page.title) document.title = t.title(page.title);
   }, [page.title]);
+
+  const where = path.join('/');
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is the change that counts
+  useEffect(turnPage, [where]);
 
   return (
     <SessionContext.Provider value={session}>

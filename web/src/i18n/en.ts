@@ -354,6 +354,7 @@ export const en = {
     actor: 'Who',
     reason: 'Why',
     created: 'Created',
+    changed: 'Changed',
     service: 'The service',
     none: 'Nothing has happened yet.',
   },

@@ -31,7 +31,7 @@ export function History({ image }: { image: Image }) {
         {
           id: 'change',
           header: t.history.change,
-          cell: (e) => (!e.from ? t.history.created : e.from === e.to ? t.status[e.to] : `${t.status[e.from]} → ${t.status[e.to]}`),
+          cell: (e) => (!e.from ? t.history.created : e.from === e.to ? t.history.changed : `${t.status[e.from]} → ${t.status[e.to]}`),
         },
         { id: 'actor', header: t.history.actor, cell: (e) => who(e.actor) },
         { id: 'reason', header: t.history.reason, cell: (e) => <span className="prose">{e.reason ?? '–'}</span> },

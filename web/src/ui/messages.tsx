@@ -6,7 +6,7 @@ export default function Messages({ messages }: { messages: readonly Flash[] }) {
   return (
     <Flashbar
       stackItems
-      items={messages.map((m) => ({ ...m, dismissible: true, dismissLabel: t.dismiss, onDismiss: () => dismiss(m.id) }))}
+      items={messages.map(({ read: _, ...m }) => ({ ...m, dismissible: true, dismissLabel: t.dismiss, onDismiss: () => dismiss(m.id) }))}
     />
   );
 }
