@@ -26,6 +26,19 @@ test('deleting several with a protected one among them: the dialog says which st
   assert.equal((await api.call('GET', `/v2/images/${kept}`))['status'], 'active');
 });
 
+test('after Cancel nothing is deleted, and what was chosen is still chosen', async () => {
+  const api = await stage.api('member');
+  const id = await api.create('spared');
+  await stage.as('member', async ({ page }) => {
+    await page.getByRole('checkbox', { name: 'Choose spared' }).check();
+    await page.getByRole('button', { name: 'Delete Images' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.ok(await page.getByRole('checkbox', { name: 'Choose spared' }).isChecked());
+  });
+  assert.equal((await api.call('GET', `/v2/images/${id}`))['name'], 'spared');
+});
+
 test('a deletion that the service refuses is reported with its reason', async () => {
   const api = await stage.api('member');
   const id = await api.create('protected behind your back');

@@ -189,9 +189,9 @@ export function ImagesPage() {
         <Suspense>
           <BulkDialog
             {...dialog}
-            onClose={() => {
+            onClose={(done) => {
               setDialog(undefined);
-              setChosen([]);
+              if (done.length > 0) setChosen([]); // after Cancel the choice is as it was
             }}
           />
         </Suspense>
