@@ -9,7 +9,7 @@ OUT      ?= build/functions
 FUNCTIONS := images uploads identity validate scrub
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench build functions deploy sam-local deps clean FORCE
+.PHONY: help run test e2e check bench build functions deploy sam-local deps clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: deps web/dist ## run every test: both Go modules with the race detector, t
 	go test -race -timeout 30m ./...
 	cd infra/local && go test -race -count=1 -timeout 30m ./...
 	cd web && npm run -s check
+
+e2e: ## use the dashboard as people do, in a real Chromium
+	.ci/e2e
 
 check: ## format, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l cmd functions infra internal web/*.go | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
