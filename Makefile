@@ -32,7 +32,7 @@ check: ## format, vet, staticcheck, known vulnerabilities
 	cd infra/local && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	.ci/vulncheck
 
-bench: bin/bulliond ## measure requests, lists, uploads, memory, hashes and inspections, beside what this machine can do
+bench: bin/bulliond ## measure requests, lists, uploads, memory, hashes and inspections, beside what this machine can do and a Keystone on it
 	cd infra/local && go run ./bench
 
 build: bin/bulliond bin/bullion ## build the programs into bin/

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"bullion/internal/proctest"
 )
@@ -76,34 +75,9 @@ func FreeAddress(t testing.TB) string {
 // does not.
 func Start(t testing.TB, address string, cmd *exec.Cmd) {
 	t.Helper()
-	var out proctest.Output
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", cmd.Path, err)
+	stop, err := proctest.Start(address, cmd)
+	if err != nil {
+		t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		select {
-		case <-exited:
-		case <-time.After(10 * time.Second):
-		}
-	})
-	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case err := <-exited:
-			exited <- err
-			t.Fatalf("%s ended before it listened: %v\n%s", cmd.Path, err, &out)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not listen at %s\n%s", cmd.Path, address, &out)
-		}
-	}
+	t.Cleanup(stop)
 }

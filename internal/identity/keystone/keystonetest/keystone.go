@@ -2,6 +2,7 @@
 package keystonetest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -10,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"bullion/internal/identity/venvtest"
+	"bullion/internal/proctest"
 )
 
 // Password is that of the user admin, who has the role admin in the project admin.
@@ -19,20 +20,29 @@ const Password = "keystone-admin"
 // Start makes a Keystone with an empty database and runs it until the test ends. It returns its URL, without /v3.
 func Start(t testing.TB) string {
 	t.Helper()
+	url, stop, err := Run(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return url
+}
+
+// Run is Start for programs that are no tests: with its database and keys in dir, until stop.
+func Run(ctx context.Context, dir string) (url string, stop func(), err error) {
 	for _, program := range []string{"keystone-manage", "keystone-wsgi-public"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is not installed: run  apt-get install --no-install-recommends keystone", program)
+			return "", nil, fmt.Errorf("%s is not installed: run  apt-get install --no-install-recommends keystone", program)
 		}
 	}
 	me, err := user.Current()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	group, err := user.LookupGroupId(me.Gid)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	dir := t.TempDir()
 	config := filepath.Join(dir, "keystone.conf")
 	text := fmt.Sprintf(`[DEFAULT]
 log_dir = %[1]s
@@ -48,14 +58,17 @@ key_repository = %[1]s/receipts
 key_repository = %[1]s/credential
 `, dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	address := venvtest.FreeAddress(t)
+	address, err := proctest.FreeAddr()
+	if err != nil {
+		return "", nil, err
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	url := "http://" + address
+	url = "http://" + address
 	as := []string{"--keystone-user", me.Username, "--keystone-group", group.Name}
 	for _, args := range [][]string{
 		{"db_sync"},
@@ -63,13 +76,13 @@ key_repository = %[1]s/credential
 		append([]string{"credential_setup"}, as...),
 		{"bootstrap", "--bootstrap-password", Password, "--bootstrap-public-url", url + "/v3", "--bootstrap-region-id", "RegionOne"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "keystone-manage", append([]string{"--config-file", config}, args...)...)
+		cmd := exec.CommandContext(ctx, "keystone-manage", append([]string{"--config-file", config}, args...)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("keystone-manage %s: %v\n%s", args[0], err, out)
+			return "", nil, fmt.Errorf("keystone-manage %s: %w\n%s", args[0], err, out)
 		}
 	}
 	cmd := exec.Command("keystone-wsgi-public", "--host", host, "--port", port)
 	cmd.Env = append(os.Environ(), "OS_KEYSTONE_CONFIG_FILES="+config)
-	venvtest.Start(t, address, cmd)
-	return url
+	stop, err = proctest.Start(address, cmd)
+	return url, stop, err
 }
