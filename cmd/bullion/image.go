@@ -15,6 +15,7 @@ func (a *app) imageCommand() *cobra.Command {
 	return group("image", "Work with images",
 		a.imageCreate(), a.imageUpload(), a.imageList(), a.imageShow(), a.imageSet(), a.imageUnset(), a.imageSave(), a.imageDelete(),
 		a.imageShare(), a.imageUnshare(), a.imageMembers(), a.imageAnswer("accept", "accepted"), a.imageAnswer("reject", "rejected"), a.imageHistory(),
+		a.imageCancelImport(),
 		a.imageAction("deactivate", "Keep everyone but administrators from downloading an image"),
 		a.imageAction("reactivate", "Let people download a deactivated image again"))
 }
@@ -57,6 +58,30 @@ func (a *app) imageAction(verb, short string) *cobra.Command {
 					return err
 				}
 				a.note("%sd %s.", strings.ToUpper(verb[:1])+verb[1:], clean(named(i)))
+				return nil
+			})
+		},
+	}
+}
+
+func (a *app) imageCancelImport() *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel-import IMAGE…", Short: "Stop the service fetching an image from an address", Args: atLeast(1, "an image, by name or id"),
+		Long: "Stop the service fetching an image from an address. The image is queued again and takes another import, or a file.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.each(cmd.Context(), args, "cancel the import of", func(ref string) error {
+				i, err := api.Find(cmd.Context(), ref)
+				if err != nil {
+					return err
+				}
+				if err := api.CancelImport(cmd.Context(), i.ID); err != nil {
+					return err
+				}
+				a.note("The import of %s is cancelled.", clean(named(i)))
 				return nil
 			})
 		},

@@ -52,7 +52,10 @@ func liveStatus(i *glance.Image) string {
 	case glance.StatusImporting:
 		phase, counts, _ := strings.Cut(i.Properties["bullion_progress"], " ")
 		var hashed, total int64
-		if _, err := fmt.Sscanf(counts, "%d/%d", &hashed, &total); err == nil && phase == "hash" && total > 0 {
+		if _, err := fmt.Sscanf(counts, "%d/%d", &hashed, &total); err == nil && (phase == "hash" || phase == "fetch") && total > 0 {
+			if phase == "fetch" {
+				return fmt.Sprintf("%s (fetched %d%%)", i.Status, 100*hashed/total)
+			}
 			return fmt.Sprintf("%s (%d%%)", i.Status, 100*hashed/total)
 		}
 	case glance.StatusQueued:
@@ -61,6 +64,9 @@ func liveStatus(i *glance.Image) string {
 			return i.Status + " (upload open)"
 		case glance.UploadRejected:
 			return i.Status + " (rejected)"
+		}
+		if i.Properties["bullion_import_failure"] != "" {
+			return i.Status + " (import failed)"
 		}
 	}
 	return i.Status

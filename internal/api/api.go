@@ -76,6 +76,8 @@ func (a *api) routes() []route {
 		{pattern: "GET /{$}", handle: a.versionChoices, open: true},
 		{pattern: "GET /versions", handle: a.versions, open: true},
 		{pattern: "GET /healthcheck", handle: a.healthcheck, open: true},
+		{pattern: "GET /openapi.yaml", handle: a.openapiYAML, open: true},
+		{pattern: "GET /openapi.json", handle: a.openapiJSON, open: true},
 
 		{pattern: "GET /v2/images", handle: a.listImages},
 		{pattern: "POST /v2/images", handle: a.createImage},
@@ -105,6 +107,7 @@ func (a *api) routes() []route {
 		{pattern: "PUT /v2/images/{id}/file", handle: a.putFile},
 		{pattern: "PUT /v2/images/{id}/stage", handle: a.stageFile},
 		{pattern: "POST /v2/images/{id}/import", handle: a.importImage},
+		{pattern: "DELETE /v2/images/{id}/import", handle: a.cancelImport},
 		{pattern: "GET /v2/images/{id}/tasks", handle: a.imageTasks},
 		{pattern: "GET /v2/images/{id}/locations", handle: a.listLocations},
 		{pattern: "POST /v2/images/{id}/locations", handle: a.addLocation},

@@ -31,6 +31,11 @@ func versionDocument(r *http.Request) any {
 	return map[string]any{"versions": list}
 }
 
+// describe names the document of the API to those who discover it (RFC 8631).
+func describe(w http.ResponseWriter) {
+	w.Header().Set("Link", `</openapi.json>; rel="service-desc"; type="application/openapi+json"`)
+}
+
 // baseURL is where the client reached us.
 func baseURL(r *http.Request) string {
 	scheme := "http"
@@ -41,11 +46,13 @@ func baseURL(r *http.Request) string {
 }
 
 func (a *api) versionChoices(w http.ResponseWriter, r *http.Request) error {
+	describe(w)
 	writeJSON(w, http.StatusMultipleChoices, versionDocument(r))
 	return nil
 }
 
 func (a *api) versions(w http.ResponseWriter, r *http.Request) error {
+	describe(w)
 	writeJSON(w, http.StatusOK, versionDocument(r))
 	return nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -81,7 +82,13 @@ func keptRequest(raw json.RawMessage) (string, error) {
 	return compact.String(), nil
 }
 
-// importStatus adds what Glance shows of an import that runs or has failed. It ends with the image's being active, as Glance's is empty then.
+// cancelImport gives up a fetch that runs. Glance has nothing like it: there one deletes the image.
+func (a *api) cancelImport(w http.ResponseWriter, r *http.Request) error {
+	return a.done(w, a.Images.CancelImport(r.Context(), callerOf(r), r.PathValue("id")))
+}
+
+// importStatus adds what Glance shows of an import that runs or has failed, and, in properties of our own, how far it is and why it failed. It ends with the
+// image's being active, as Glance's is empty then.
 func importStatus(b *object, i *images.Image) {
 	m := i.Import
 	if m == nil {
@@ -92,9 +99,13 @@ func importStatus(b *object, i *images.Image) {
 		b.text("os_glance_import_task", m.TaskID)
 		b.text("os_glance_importing_to_stores", storeID)
 		b.text("os_glance_failed_import", "")
+		if i.Fetching() {
+			b.text("bullion_progress", fmt.Sprintf("fetch %d/%d", m.Fetched, m.Total))
+		}
 	case images.TaskFailure:
 		b.text("os_glance_importing_to_stores", "")
 		b.text("os_glance_failed_import", storeID)
+		b.text("bullion_import_failure", m.Message)
 	}
 }
 

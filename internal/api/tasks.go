@@ -21,6 +21,7 @@ type taskDocument struct {
 	Input     *taskInput       `json:"input,omitempty"`
 	Result    map[string]any   `json:"result"`
 	Message   string           `json:"message"`
+	Progress  *taskProgress    `json:"bullion_progress,omitempty"`
 	ExpiresAt *string          `json:"expires_at"`
 	CreatedAt string           `json:"created_at"`
 	UpdatedAt string           `json:"updated_at"`
@@ -38,6 +39,29 @@ type taskInput struct {
 	ValidationData json.RawMessage `json:"validation_data,omitempty"`
 }
 
+// taskProgress is how far a task is that runs. It is our own; Glance's tasks do not tell.
+type taskProgress struct {
+	Phase string `json:"phase"` // wait, fetch, inspect or hash
+	Done  int64  `json:"done"`  // bytes
+	Total int64  `json:"total"` // bytes; 0 when not known
+}
+
+// progressOf is nil when the import does not run.
+func progressOf(i *images.Image) *taskProgress {
+	m, u := i.Import, i.Upload
+	switch {
+	case m.State == images.TaskPending:
+		return &taskProgress{Phase: "wait"}
+	case m.State != images.TaskProcessing:
+		return nil
+	case i.Fetching():
+		return &taskProgress{"fetch", m.Fetched, m.Total}
+	case u != nil && u.Validation != nil && u.Object != nil:
+		return &taskProgress{string(u.Validation.Phase), u.Validation.Hashed, u.Object.Size}
+	}
+	return nil
+}
+
 // The types of task.
 const (
 	typeImport   = "api_image_import"
@@ -47,7 +71,7 @@ const (
 func task(i *images.Image) taskDocument {
 	m := i.Import
 	d := taskDocument{ID: m.TaskID, Type: typeImport, Status: m.State, Owner: i.Owner, UserID: m.UserID, RequestID: m.RequestID, ImageID: i.ID,
-		Message: m.Message, CreatedAt: timestamp(m.CreatedAt), UpdatedAt: timestamp(m.UpdatedAt), Self: "/v2/tasks/" + m.TaskID, Schema: "/v2/schemas/task"}
+		Message: m.Message, Progress: progressOf(i), CreatedAt: timestamp(m.CreatedAt), UpdatedAt: timestamp(m.UpdatedAt), Self: "/v2/tasks/" + m.TaskID, Schema: "/v2/schemas/task"}
 	request := json.RawMessage("{}")
 	if m.Request != "" {
 		request = json.RawMessage(m.Request)

@@ -50,7 +50,8 @@ type Query struct {
 
 func (q *Query) memberStatus() MemberStatus { return cmp.Or(q.MemberStatus, Accepted) }
 
-// Range compares one field with a value. A field that is null passes no comparison.
+// Range compares one field with a value. A field that is null passes no comparison. neq looks at times in whole seconds, as they are shown: a time
+// differs when it is outside of the second that Time is in.
 type Range struct {
 	Field RangeField
 	Op    Op
@@ -115,11 +116,18 @@ func (r Range) Matches(i *Image) bool {
 	case RangeMinRAM:
 		return number(&i.MinRAM)
 	case RangeCreatedAt:
-		return r.Op.holds(i.CreatedAt.Compare(r.Time))
+		return r.time(i.CreatedAt)
 	case RangeUpdatedAt:
-		return r.Op.holds(i.UpdatedAt.Compare(r.Time))
+		return r.time(i.UpdatedAt)
 	}
 	return false
+}
+
+func (r Range) time(at time.Time) bool {
+	if r.Op == OpNEQ {
+		return !at.Truncate(time.Second).Equal(r.Time.Truncate(time.Second))
+	}
+	return r.Op.holds(at.Compare(r.Time))
 }
 
 // Matches says whether the image passes every filter of the query; who may see it is for Lists.

@@ -101,6 +101,17 @@ func TestARangeComparesWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestATimeDiffersOutsideOfItsSecond(t *testing.T) {
+	i := &Image{CreatedAt: time.Unix(100, 500_000_000)}
+	for at, want := range map[time.Time]bool{
+		time.Unix(100, 0): false, time.Unix(100, 999_999_999): false, time.Unix(99, 999_999_999): true, time.Unix(101, 0): true,
+	} {
+		if got := (Range{Field: RangeCreatedAt, Op: OpNEQ, Time: at}).Matches(i); got != want {
+			t.Errorf("%v neq %v: got %v, want %v", i.CreatedAt, at, got, want)
+		}
+	}
+}
+
 func TestMatchesAsksEveryFilter(t *testing.T) {
 	yes, no := true, false
 	i := &Image{ID: "i", Name: "Debian Ä", Status: StatusActive, Visibility: Public, Owner: "p", Protected: true, Tags: []string{"a", "b"},

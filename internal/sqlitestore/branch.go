@@ -213,13 +213,15 @@ func ranged(r images.Range) (condition, bool) {
 	case images.RangeSize, images.RangeVirtualSize:
 		return condition{"(" + column + " >= 0 AND " + column + " " + op + " ?)", []any{r.Int}}, true
 	case images.RangeCreatedAt, images.RangeUpdatedAt:
+		if r.Op == images.OpNEQ {
+			second := r.Time.Truncate(time.Second)
+			return condition{"(" + column + " < ? OR " + column + " >= ?)", []any{second.UnixMicro(), second.Add(time.Second).UnixMicro()}}, true
+		}
 		at := r.Time.UnixMicro() // rounded down
 		if r.Time.Nanosecond()%int(time.Microsecond) != 0 {
 			switch r.Op { // between at and at+1 there is no record
 			case images.OpEQ:
 				return condition{}, false
-			case images.OpNEQ:
-				return condition{}, true
 			case images.OpGTE:
 				op = ">"
 			case images.OpLT:

@@ -34,6 +34,7 @@ type world struct {
 	*testing.T
 	handler http.Handler
 	store   images.Store
+	images  *images.Service
 	tokens  map[string]string
 	log     *bytes.Buffer // of the image service
 	mine    string        // project ids
@@ -91,10 +92,11 @@ func newWorld(t *testing.T, rules *policy.Policy) *world {
 	ok(t, err)
 	blobs, err := s3store.New(client, "images", s3store.Options{})
 	ok(t, err)
-	w.handler = api.New(api.Config{Compute: true, Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: &images.Service{
+	w.images = &images.Service{
 		Store: store, Blobs: blobs, Policy: rules, Log: slog.New(slog.DiscardHandler), Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults(),
 		CheckSource: func(string) error { return nil }, // nobody fetches here
-	}})
+	}
+	w.handler = api.New(api.Config{Compute: true, Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: w.images})
 	return w
 }
 
@@ -173,6 +175,7 @@ var routes = []route{
 	{"download", "GET", "/v2/images/{id}/file", "", "", true},
 	{"sign download", "GET", "/v2/images/{id}/download", "", "", true},
 	{"web-download", "POST", "/v2/images/{id}/import", `{"method":{"name":"web-download","uri":"https://example.org/a.raw"}}`, "application/json", false},
+	{"cancel import", "DELETE", "/v2/images/{id}/import", "", "", false},
 	{"import unstaged", "POST", "/v2/images/{id}/import", `{"method":{"name":"glance-direct"}}`, "application/json", false},
 	{"tasks of image", "GET", "/v2/images/{id}/tasks", "", "", true},
 	{"task", "GET", "/v2/tasks/{id}", "", "", true},

@@ -82,6 +82,11 @@ func (c *Client) Action(ctx context.Context, id, action string) error {
 	return c.do(ctx, http.MethodPost, imagePath(id, "actions", action), nil, nil, 204)
 }
 
+// CancelImport gives up the fetch of an image's bytes by the service.
+func (c *Client) CancelImport(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, imagePath(id, "import"), nil, nil, 204)
+}
+
 // List yields the images of a query, page after page; it ends after an error.
 func (c *Client) List(ctx context.Context, query url.Values) iter.Seq2[*Image, error] {
 	return func(yield func(*Image, error) bool) {
