@@ -9,7 +9,7 @@ OUT      ?= build/functions
 FUNCTIONS := images uploads identity validate scrub
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e check bench build functions deploy sam-local deps clean FORCE
+.PHONY: help run test e2e check bench build functions deploy sam-local aws-local deps clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ deploy: web/dist ## build and deploy to AWS: functions, tables, bucket, users, d
 
 sam-local: ## answer as on AWS on this machine: sam local start-api over DynamoDB and S3 engines (docs/operations.md)
 	infra/sam-local
+
+aws-local: web/dist ## answer as on AWS on this machine, without Docker: the built functions over DynamoDB and S3 engines
+	cd infra/local && go run -tags ui ./harness/awslocal
 
 deps: ## install the Debian packages that the tests need (as root), or say which
 	@.ci/deps

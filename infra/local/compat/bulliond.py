@@ -31,8 +31,29 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Bulliond:
-    """A running bulliond: url is that of its API, or of what stands before it and holds every exchange against the OpenAPI document."""
+class Host:
+    """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user."""
+
+    def environment(self, user):
+        """What OpenStack's clients read to sign in as the user."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("OS_")},
+            "HOME": str(self.dir),
+            "OS_AUTH_URL": self.url + "/v3",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": self.password,
+            "OS_PROJECT_NAME": USERS[user][0],
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+            "OS_IDENTITY_API_VERSION": "3",
+            "OS_IMAGE_API_VERSION": "2",
+        }
+
+
+class Bulliond(Host):
+    """A running bulliond, with something before it that holds every exchange against the OpenAPI document."""
+
+    password = PASSWORD
 
     def __init__(self, *flags):
         self.binary = ROOT / "bin" / "bulliond"
@@ -64,21 +85,6 @@ class Bulliond:
 
     def _manage(self, *args, stdin=""):
         subprocess.run([self.binary, "--data", self.data, *args], input=stdin, text=True, check=True, capture_output=True)
-
-    def environment(self, user):
-        """What OpenStack's clients read to sign in as the user."""
-        return {
-            **{k: v for k, v in os.environ.items() if not k.startswith("OS_")},
-            "HOME": str(self.dir),
-            "OS_AUTH_URL": self.url + "/v3",
-            "OS_USERNAME": user,
-            "OS_PASSWORD": PASSWORD,
-            "OS_PROJECT_NAME": USERS[user][0],
-            "OS_USER_DOMAIN_ID": "default",
-            "OS_PROJECT_DOMAIN_ID": "default",
-            "OS_IDENTITY_API_VERSION": "3",
-            "OS_IMAGE_API_VERSION": "2",
-        }
 
     def project_id(self, name):
         return next(p["id"] for p in json.loads((self.data / "users.json").read_text())["projects"] if p["name"] == name)

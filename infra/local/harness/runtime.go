@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,17 +27,19 @@ type Lambda struct {
 	Environment []string // NAME=value; nothing else of this process's environment reaches it
 	Timeout     time.Duration
 
-	mu      sync.Mutex
-	idle    []*instance
-	all     []*instance
-	started []Start
-	serial  int
+	Log io.Writer // gets what the processes write; nil for nobody, Output has it anyway
+
+	mu     sync.Mutex
+	idle   []*instance
+	all    []*instance // that run
+	serial int
+	output proctest.Output
 }
 
-// Start is what one cold start took and what the process needed at its most.
-type Start struct {
+// ColdStart is what the start of a process took, and what the process needed at its most.
+type ColdStart struct {
 	Cold   time.Duration // from the start of the process to the first answer
-	Memory int64         // bytes resident at the most, known to Close
+	Memory int64         // bytes resident
 }
 
 // Error is what a function answered in place of a result.
@@ -72,14 +75,20 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	failed := (*Error)(nil)
 	if err != nil && !errors.As(err, &failed) {
 		p.stop() // as Lambda does with a process that took too long or died
-		return nil, fmt.Errorf("%s: %w\n%s", l.Name, err, &p.output)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all = slices.DeleteFunc(l.all, func(q *instance) bool { return q == p })
+		said := l.output.String()
+		return nil, fmt.Errorf("%s: %w\n%s", l.Name, err, said[max(0, len(said)-2000):])
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !began.IsZero() {
-		l.started = append(l.started, Start{Cold: time.Since(began)})
+		p.cold = time.Since(began)
 	}
-	l.idle = append(l.idle, p)
+	if slices.Contains(l.all, p) { // nobody ended it meanwhile
+		l.idle = append(l.idle, p)
+	}
 	return answer, err
 }
 
@@ -94,17 +103,15 @@ func (l *Lambda) Kill() {
 	}
 }
 
-// Close ends the processes and says what their starts took.
-func (l *Lambda) Close() []Start {
+// Close ends the processes and says what their starts took, those of processes that ended before left out.
+func (l *Lambda) Close() []ColdStart {
 	l.mu.Lock()
 	all := l.all
 	l.all, l.idle = nil, nil
-	starts := l.started
 	l.mu.Unlock()
-	for n, p := range all {
-		if n < len(starts) {
-			starts[n].Memory = p.memory()
-		}
+	var starts []ColdStart
+	for _, p := range all {
+		starts = append(starts, ColdStart{p.cold, p.memory()})
 		p.stop()
 	}
 	return starts
@@ -126,16 +133,8 @@ func (p *instance) memory() int64 {
 	return kib << 10
 }
 
-// Output is what the processes that run wrote to their logs.
-func (l *Lambda) Output() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var b strings.Builder
-	for _, p := range l.all {
-		b.WriteString(p.output.String())
-	}
-	return b.String()
-}
+// Output is what the processes wrote to their logs, those that ended included.
+func (l *Lambda) Output() string { return l.output.String() }
 
 type invocation struct {
 	id       string
@@ -155,8 +154,8 @@ type instance struct {
 	server *http.Server
 	next   chan invocation
 	gone   chan struct{}
-	output proctest.Output
 	once   sync.Once
+	cold   time.Duration
 
 	mu  sync.Mutex
 	now invocation
@@ -214,7 +213,11 @@ func (l *Lambda) start() (*instance, error) {
 	p.cmd.Dir = os.TempDir()
 	p.cmd.Env = append([]string{"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=bullion-" + l.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST", "_HANDLER=bootstrap", "LAMBDA_TASK_ROOT=/var/task"}, l.Environment...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	out := io.Writer(&l.output)
+	if l.Log != nil {
+		out = io.MultiWriter(out, l.Log)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		p.server.Close()

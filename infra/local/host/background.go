@@ -87,15 +87,10 @@ func (h *host) handle(ctx context.Context, a sqlitestore.Arrival) {
 	}
 }
 
-// scrub takes up what the last run left, and does its rounds.
+// scrub takes up what the last run left, and does its rounds. Beside a deployment it only does rounds: the deployment's own looks at the bucket.
 func (h *host) scrub(ctx context.Context) {
-	if r, err := h.scrubber.Adopt(ctx); err != nil {
-		h.warn(ctx, "the bucket could not be compared with the records", err)
-	} else if r.Adopted > 0 {
-		h.log.LogAttrs(ctx, slog.LevelInfo, "took up objects whose event was lost", slog.Int("count", r.Adopted))
-	}
-	if _, err := h.scrubber.Parts(ctx); err != nil {
-		h.warn(ctx, "the open uploads could not be compared with the records", err)
+	if h.cloud == nil {
+		h.adopt(ctx)
 	}
 	for {
 		for more := true; more && ctx.Err() == nil; {
@@ -108,6 +103,17 @@ func (h *host) scrub(ctx context.Context) {
 		if !sleep(ctx, scrubInterval, h.due) {
 			return
 		}
+	}
+}
+
+func (h *host) adopt(ctx context.Context) {
+	if r, err := h.scrubber.Adopt(ctx); err != nil {
+		h.warn(ctx, "the bucket could not be compared with the records", err)
+	} else if r.Adopted > 0 {
+		h.log.LogAttrs(ctx, slog.LevelInfo, "took up objects whose event was lost", slog.Int("count", r.Adopted))
+	}
+	if _, err := h.scrubber.Parts(ctx); err != nil {
+		h.warn(ctx, "the open uploads could not be compared with the records", err)
 	}
 }
 

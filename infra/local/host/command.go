@@ -41,6 +41,13 @@ type Options struct {
 	LogLevel  string
 	Sync      bool
 
+	Store       string // sqlite, or dynamodb for a gateway in front of a deployment on AWS
+	Table       string // of DynamoDB
+	Bucket      string // of S3
+	EndpointURL string // of DynamoDB and S3 where they are not AWS's; "" for AWS
+	Identity    string // own, or deployment for the users, keys and tokens of the deployment
+	Getenv      func(string) string
+
 	Proxies   []string // networks of proxies in front, whose X-Forwarded-For is believed
 	Providers string   // path of a JSON list of OpenID Connect providers; "" for none
 	Keystone  keystone.Config
@@ -70,6 +77,10 @@ var environment = map[string]string{
 	"log-level":  "BULLION_LOG_LEVEL",
 	"inspection": "BULLION_INSPECTION",
 	"boot":       "BULLION_BOOT",
+	"store":      "BULLION_STORE",
+	"table":      "BULLION_TABLE",
+	"bucket":     "BULLION_BUCKET",
+	"identity":   "BULLION_IDENTITY",
 }
 
 // Main runs the command line and returns the exit status.
@@ -87,7 +98,7 @@ func Main(ctx context.Context, args []string, getenv func(string) string, stdin 
 }
 
 func command(getenv func(string) string) *cobra.Command {
-	var o Options
+	o := Options{Getenv: getenv}
 	root := &cobra.Command{
 		Use:   "bulliond",
 		Short: "Bullion on one machine: a vault for virtual machine images",
@@ -114,6 +125,11 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringSliceVar(&o.Origins, "origin", nil, "origins beside our own whose pages may upload, as https://horizon.example.org")
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
 	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
+	f.StringVar(&o.Store, "store", "sqlite", "sqlite keeps everything on this machine; dynamodb makes this a gateway: records in DynamoDB and bytes in S3, as a deployment on AWS has them")
+	f.StringVar(&o.Table, "table", "", "DynamoDB table of the records, with --store dynamodb")
+	f.StringVar(&o.Bucket, "bucket", "", "S3 bucket of the images, with --store dynamodb")
+	f.StringVar(&o.EndpointURL, "endpoint-url", "", "where DynamoDB and S3 are if not at AWS; $BULLION_DYNAMODB_ENDPOINT and $BULLION_S3_ENDPOINT for each by itself")
+	f.StringVar(&o.Identity, "identity", "own", "own users and tokens, in the data directory; or deployment for those of the deployment, which variables name as they do for its function identity")
 	f.StringSliceVar(&o.Proxies, "trusted-proxy", nil, "network of a proxy in front, as 192.0.2.0/24; its X-Forwarded-For says who signs in")
 	f.StringVar(&o.Providers, "providers", "", "file with a JSON list of OpenID Connect providers whose users may come in")
 	f.StringVar(&o.Keystone.URL, "keystone", "", "let the Keystone at this URL vouch for callers instead of users of our own; who asks it is in $BULLION_KEYSTONE_USERNAME, _PASSWORD and _PROJECT, or _APPLICATION_CREDENTIAL_ID and _SECRET")

@@ -24,6 +24,7 @@ import (
 
 	"bullion/infra/local/s3engine"
 	"bullion/internal/api"
+	"bullion/internal/cloud"
 	"bullion/internal/diskimage"
 	"bullion/internal/identity"
 	"bullion/internal/identity/keystone"
@@ -51,8 +52,12 @@ const (
 type host struct {
 	Options
 	log       *slog.Logger
-	store     *sqlitestore.Store
-	engine    *s3engine.Server
+	records   images.Store
+	blobs     *s3store.Store
+	storage   string             // origin of the URLs that blobs signs
+	store     *sqlitestore.Store // the records on this machine, nil of a gateway
+	engine    *s3engine.Server   // the bytes on this machine, nil of a gateway
+	cloud     *cloud.Cloud       // nil on one machine
 	users     *identity.FileDirectory
 	first     *identity.Credentials // made by this start
 	images    *images.Service
@@ -90,10 +95,12 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 		return err
 	}
 	var background sync.WaitGroup
-	background.Go(func() { h.takeArrivals(work) })
+	if h.store != nil {
+		background.Go(func() { h.takeArrivals(work) })
+		background.Go(func() { h.tell(work) })
+	}
 	background.Go(func() { h.scrub(work) })
 	background.Go(func() { h.takeImports(work) })
-	background.Go(func() { h.tell(work) })
 
 	server := &http.Server{
 		Handler:           h.handler,
@@ -104,7 +111,9 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	}
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(listener) }()
-	go func() { failed <- h.engine.Wait() }()
+	if h.engine != nil {
+		go func() { failed <- h.engine.Wait() }()
+	}
 	h.greet(out)
 
 	select {
@@ -123,10 +132,12 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	}
 	stop()
 	background.Wait()
-	if engineErr := h.engine.Wait(); err == nil && engineErr != nil && !errors.Is(engineErr, context.Canceled) {
-		err = engineErr
+	if h.engine != nil {
+		if engineErr := h.engine.Wait(); err == nil && engineErr != nil && !errors.Is(engineErr, context.Canceled) {
+			err = engineErr
+		}
 	}
-	return errors.Join(err, h.store.Close())
+	return errors.Join(err, h.records.Close())
 }
 
 // listen takes the port first: nothing is made or changed when another program has it.
@@ -157,18 +168,74 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	if err != nil {
 		return nil, err
 	}
-	key, err := s3Key(filepath.Join(o.Data, "s3-key.json"))
+	switch {
+	case o.Identity != "own" && o.Identity != "deployment":
+		err = fmt.Errorf("--identity %q is not own or deployment", o.Identity)
+	case o.Store == "dynamodb" && len(o.Webhooks) > 0:
+		err = errors.New("--webhook-url needs --store sqlite: a deployment tells EventBridge")
+	case o.Store == "dynamodb":
+		err = h.openDeployment(ctx)
+	case o.Store != "sqlite":
+		err = fmt.Errorf("--store %q is not sqlite or dynamodb", o.Store)
+	case o.Identity == "deployment":
+		err = errors.New("--identity deployment needs --store dynamodb")
+	default:
+		err = h.openHere(ctx)
+	}
 	if err != nil {
 		return nil, err
+	}
+	h.images = &images.Service{
+		Store: notify.After(h.records, func(context.Context, images.Event) { wake(h.happened) }), Blobs: h.blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
+		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: func(string) *images.Usage { return &o.Quota }},
+	}
+	h.validator = &validation.Validator{Images: h.images, Log: log, Inspection: inspection, NewID: images.NewID, Now: time.Now}
+	var definitions metadefs.Store
+	if h.cloud == nil {
+		definitions, h.validator.Digests = h.store, h.digests
+	} else {
+		h.images.Limits.MaxParts = images.MaxParts
+	}
+	h.images.Limits = h.images.Limits.WithDefaults()
+	h.images.Examine = h.validator.Run
+	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
+	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
+	if err := h.openImports(); err != nil {
+		return nil, err
+	}
+	if h.store != nil {
+		if err := h.openWebhooks(ctx); err != nil {
+			return nil, err
+		}
+	}
+
+	mux := http.NewServeMux()
+	auth, authURL, err := h.mountIdentity(ctx, mux)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.storage})))
+	mux.Handle("/", api.New(api.Config{
+		Images: h.images, Metadefs: &metadefs.Service{Store: definitions, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: h.blobs.Check, Compute: o.ComputeProxy,
+	}))
+	h.handler = mux
+	return h, nil
+}
+
+// openHere opens the database and the S3 server of this machine.
+func (h *host) openHere(ctx context.Context) error {
+	key, err := s3Key(filepath.Join(h.Data, "s3-key.json"))
+	if err != nil {
+		return err
 	}
 	// The S3 server locks the data directory, so it starts before anything is written to the database; its first event waits for the store.
 	opened := make(chan struct{})
 	if h.engine, err = s3engine.Start(ctx, s3engine.Config{
-		Dir: filepath.Join(o.Data, "s3"), Addr: o.S3Listen,
+		Dir: filepath.Join(h.Data, "s3"), Addr: h.S3Listen,
 		AccessKey: key.Access, SecretKey: key.Secret, Region: region, Bucket: bucket,
-		AllowedOrigins: append([]string{origin(o.PublicURL), "http://" + o.Listen}, o.Origins...),
-		Sync:           o.Sync,
-		Log:            log,
+		AllowedOrigins: append([]string{origin(h.PublicURL), "http://" + h.Listen}, h.Origins...),
+		Sync:           h.Sync,
+		Log:            h.log,
 		Created: func(ctx context.Context, object s3engine.Object) error {
 			select {
 			case <-opened:
@@ -178,46 +245,19 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 			}
 		},
 	}); err != nil {
-		return nil, err
+		return err
 	}
-	if h.store, err = sqlitestore.Open(ctx, filepath.Join(o.Data, "bullion.db")); err != nil {
-		return nil, err
+	if h.store, err = sqlitestore.Open(ctx, filepath.Join(h.Data, "bullion.db")); err != nil {
+		return err
 	}
 	close(opened)
 	client, err := s3store.NewClient(s3store.Config{Endpoint: h.engine.Endpoint(), Region: region, AccessKey: key.Access, SecretKey: key.Secret, PathStyle: true})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	blobs, err := s3store.New(client, bucket, s3store.Options{})
-	if err != nil {
-		return nil, err
-	}
-	h.images = &images.Service{
-		Store: notify.After(h.store, func(context.Context, images.Event) { wake(h.happened) }), Blobs: blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
-		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: func(string) *images.Usage { return &o.Quota }}.WithDefaults(),
-	}
-	h.validator = &validation.Validator{Images: h.images, Log: log, Digests: h.digests, Inspection: inspection, NewID: images.NewID, Now: time.Now}
-	h.images.Examine = h.validator.Run
-	h.images.Wake = func(context.Context, *images.Image) { wake(h.due) }
-	h.scrubber = &scrub.Scrubber{Images: h.images, Validator: h.validator, Log: log, Now: time.Now}
-	if err := h.openImports(); err != nil {
-		return nil, err
-	}
-	if err := h.openWebhooks(ctx); err != nil {
-		return nil, err
-	}
-
-	mux := http.NewServeMux()
-	auth, authURL, err := h.mountIdentity(ctx, mux)
-	if err != nil {
-		return nil, err
-	}
-	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.engine.Endpoint()})))
-	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Metadefs: &metadefs.Service{Store: h.store, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: blobs.Check, Compute: o.ComputeProxy,
-	}))
-	h.handler = mux
-	return h, nil
+	h.records, h.storage = h.store, h.engine.Endpoint()
+	h.blobs, err = s3store.New(client, bucket, s3store.Options{})
+	return err
 }
 
 // openIdentity opens the directory of users and the signing key, and makes both at the first start.
@@ -276,7 +316,11 @@ func (h *host) mountIdentity(ctx context.Context, mux *http.ServeMux) (_ api.Aut
 		v, err := keystone.New(h.Keystone)
 		return v, h.Keystone.URL, err
 	}
-	service, err := h.openIdentity(ctx)
+	open := h.openIdentity
+	if h.Identity == "deployment" {
+		open = h.deployedIdentity
+	}
+	service, err := open(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -365,8 +409,12 @@ func (h *host) greet(out io.Writer) {
 
   API        %[1]s
   Dashboard  %[1]s/ui/
-  Data       %[2]s
-`, h.PublicURL, h.Data)
+`, h.PublicURL)
+	if h.cloud == nil {
+		fmt.Fprintf(out, "  Data       %s\n", h.Data)
+	} else {
+		fmt.Fprintf(out, "  Records    DynamoDB table %s\n  Images     S3 bucket %s\n", h.Table, h.Bucket)
+	}
 	if h.first == nil {
 		return
 	}

@@ -24,6 +24,7 @@ func Main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	c.Images.Examine = c.Validator().Run // what fits into a request is examined within it
 	verifier, err := onaws.NewVerifier(c.Getenv, c.AWS)
 	if err != nil {
 		log.Fatal(err)

@@ -3,8 +3,10 @@
 package venvtest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -20,44 +22,50 @@ import (
 // environment that has them already. It fails the test with the command that helps when it cannot be made.
 func Bin(t testing.TB, variable string, requirements ...string) string {
 	t.Helper()
+	dir, err := Install(t.Context(), variable, requirements...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Install is Bin outside of tests.
+func Install(ctx context.Context, variable string, requirements ...string) (bin string, err error) {
 	if dir := os.Getenv(variable); dir != "" {
-		return filepath.Join(dir, "bin")
+		return filepath.Join(dir, "bin"), nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatalf("no cache directory for Python programs: %v; set %s to a virtual environment with %s", err, variable, strings.Join(requirements, " "))
+		return "", fmt.Errorf("no cache directory for Python programs: %w; set %s to a virtual environment with %s", err, variable, strings.Join(requirements, " "))
 	}
 	sum := sha256.Sum256([]byte(strings.Join(requirements, "\n")))
 	dir := filepath.Join(cache, "bullion", "venv-"+hex.EncodeToString(sum[:6]))
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer lock.Close() // gives the lock back
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	done := filepath.Join(dir, "complete")
 	if _, err := os.Stat(done); err == nil {
-		return filepath.Join(dir, "bin")
+		return filepath.Join(dir, "bin"), nil
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", dir).CombinedOutput(); err != nil {
-		t.Fatalf("python3 -m venv: %v\n%s\nInstall it with: apt-get install python3-venv", err, out)
+	if out, err := exec.CommandContext(ctx, "python3", "-m", "venv", dir).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("python3 -m venv: %w\n%s\nInstall it with: apt-get install python3-venv", err, out)
 	}
 	install := append([]string{"install", "--quiet", "--disable-pip-version-check"}, requirements...)
-	if out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "bin", "pip"), install...).CombinedOutput(); err != nil {
-		t.Fatalf("pip install %s: %v\n%s\nIt needs the package index; or set %s to a virtual environment that has them.", strings.Join(requirements, " "), err, out, variable)
+	if out, err := exec.CommandContext(ctx, filepath.Join(dir, "bin", "pip"), install...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("pip install %s: %w\n%s\nIt needs the package index; or set %s to a virtual environment that has them", strings.Join(requirements, " "), err, out, variable)
 	}
-	if err := os.WriteFile(done, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "bin")
+	return filepath.Join(dir, "bin"), os.WriteFile(done, nil, 0o644)
 }
 
 // FreeAddress is an address on the loopback interface at which nobody listens.
