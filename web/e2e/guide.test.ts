@@ -36,10 +36,15 @@ test('Upload an image: a real Debian goes from Queued to Active on screen, witho
     await page.getByLabel('Image Name').fill('Debian 12 from the guide');
     await page.getByLabel('Image Description').fill('For testing the guide');
 
-    await line(page, 30);
+    await line(page, 4); // so that there is time to see it, however slow the test
     const states = await shownStates(page);
     await page.getByRole('button', { name: 'Create Image', exact: true }).click();
     await page.getByRole('heading', { name: 'Debian 12 from the guide', exact: true }).waitFor();
+    await page
+      .getByText(/^Queued/)
+      .first()
+      .waitFor();
+    await line(page, 0);
     await page.getByText('Active', { exact: true }).first().waitFor();
     const seen = await states();
     assert.deepEqual([seen[0], seen.at(-1)], ['Queued', 'Active'], `what was on screen, in this order: ${seen.join(', ')}`);

@@ -92,7 +92,7 @@ export function TagsField({ tags, onChange }: { tags: readonly string[]; onChang
       label={t.columns.tags}
       description={t.fields.tagsHint}
       secondaryControl={
-        <Button onClick={add} disabled={text.trim() === ''} ariaLabel={t.fields.addTag}>
+        <Button formAction="none" onClick={add} disabled={text.trim() === ''} ariaLabel={t.fields.addTag}>
           {t.add}
         </Button>
       }

@@ -112,7 +112,7 @@ export const en = {
     inspecting: 'Validating · looking inside',
     hashing: (percent: number) => `Validating ${percent} %`,
     rejected: 'Queued · file refused',
-    fetching: 'Fetching from the URL',
+    fetching: (percent: number) => (percent > 0 ? `Fetching ${percent} %` : 'Fetching from the URL'),
     fetchFailed: 'Queued · fetch failed',
   },
 

@@ -34,7 +34,7 @@ export function shown(image: Image, upload?: Item): Shown {
       return { type: 'in-progress', text: name };
     case 'importing': {
       const p = progress(image);
-      if (fetching(image) && !p) return { type: 'in-progress', text: t.progress.fetching };
+      if (p?.phase === 'fetch' || (fetching(image) && !p)) return { type: 'in-progress', text: t.progress.fetching(percent(p?.part ?? 0)) };
       if (p?.phase === 'hash') return { type: 'in-progress', text: t.progress.hashing(percent(p.part)) };
       return { type: 'in-progress', text: p ? t.progress.inspecting : name };
     }
@@ -51,7 +51,7 @@ export function shown(image: Image, upload?: Item): Shown {
       }
       const refused = rejection(image);
       if (refused) return { type: 'error', text: t.progress.rejected, reason: refused.message };
-      if (fetching(image)) return { type: 'in-progress', text: t.progress.fetching };
+      if (fetching(image)) return { type: 'in-progress', text: t.progress.fetching(percent(progress(image)?.part ?? 0)) };
       if (fetchFailed(image)) return { type: 'error', text: t.progress.fetchFailed };
       if (image.bullion_upload_state === 'open') return { type: 'pending', text: t.progress.open };
       return { type: 'pending', text: name };
