@@ -369,7 +369,7 @@ func TestFunctionsKilledBeforeAnyCallLeaveEveryImageRight(t *testing.T) {
 		name  string
 		size  int
 		steps int
-	}{{"a file that is one PUT", small, 5}, {"a file in parts", large, 16}} {
+	}{{"a file that is one PUT", small, 6}, {"a file in parts", large, 24}} {
 		t.Run(test.name, func(t *testing.T) {
 			c := deployChaos(t)
 			user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
@@ -513,7 +513,7 @@ func TestScrubKilledBeforeAnyCallIsFinishedByTheNext(t *testing.T) {
 			if len(calls) < 5 {
 				t.Fatalf("scrub made only the calls %v", calls)
 			}
-			for _, at := range sample(calls, 5) {
+			for _, at := range sample(calls, 7) {
 				if round(at.n, killing(at)) == nil {
 					return
 				}
