@@ -13,7 +13,7 @@ import (
 func (s *Scrubber) Parts(ctx context.Context) (r Report, err error) {
 	var failed error
 	err = s.Images.Blobs.ListMultipart(ctx, "images/", func(m images.OpenMultipart) bool {
-		if s.Now().Sub(m.Started) < s.grace() {
+		if s.young(m.Started) {
 			return true
 		}
 		i, ok, err := s.record(ctx, m.Key)

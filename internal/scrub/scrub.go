@@ -28,6 +28,9 @@ type Scrubber struct {
 	Batch int
 	// Grace is how old an object without a waiting record must be before it is deleted; default 1 hour.
 	Grace time.Duration
+	// Alone is when the host began, if nobody else works on its bucket: whoever could have written a record for what is older is dead, so that gets
+	// no grace. The zero time where there are others.
+	Alone time.Time
 }
 
 // Report counts what a round did.
@@ -102,7 +105,7 @@ func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
 			return false
 		case !ok, i != nil && i.Blob != nil && i.Blob.Key == o.Key:
 			return true
-		case i != nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, s.Now().Sub(o.Modified) > s.grace():
+		case i != nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, !s.young(o.Modified):
 			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !validation.InOtherHands(err) {
 				r.Failed++
 				s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("key", o.Key), slog.String("error", err.Error()))
@@ -132,3 +135,8 @@ func (s *Scrubber) record(ctx context.Context, key string) (i *images.Image, ok 
 
 // grace is how old something without a record must be before it goes.
 func (s *Scrubber) grace() time.Duration { return cmp.Or(s.Grace, time.Hour) }
+
+// young says whether a record may still be written for what was made then. The storage tells times in seconds.
+func (s *Scrubber) young(made time.Time) bool {
+	return s.Now().Sub(made) < s.grace() && !made.Before(s.Alone.Truncate(time.Second))
+}

@@ -95,6 +95,9 @@ func (s *session) judge(method, path string, r reply) {
 	if !ok || len(rest) < 36 || s.truth.visible(rest[:36], s.ProjectID, r.since) {
 		return
 	}
+	if f := s.truth.images[rest[:36]]; f != nil && f.is.Owner == s.ProjectID && strings.HasSuffix(path, "/history") {
+		return // outlives the image
+	}
 	switch r.status {
 	case http.StatusNotFound, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 499:
 	default:

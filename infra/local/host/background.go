@@ -123,3 +123,11 @@ func (h *host) warn(ctx context.Context, what string, err error) {
 	}
 	h.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", err.Error()))
 }
+
+// alone tells the service, before it serves, that nobody else works with these records and this bucket: the lock of the data directory says so.
+func (h *host) alone(ctx context.Context) {
+	h.scrubber.Alone = h.images.Now()
+	if err := h.images.Restarted(ctx); err != nil { // nothing is lost without it: leases run out
+		h.warn(ctx, "what the last run held waits for its leases", err)
+	}
+}

@@ -96,6 +96,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	}
 	var background sync.WaitGroup
 	if h.store != nil {
+		h.alone(work)
 		background.Go(func() { h.takeArrivals(work) })
 		background.Go(func() { h.tell(work) })
 	}

@@ -18,10 +18,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,6 +193,14 @@ func TestTheEndStateAndTheSentenceOfEverySource(t *testing.T) {
 	}{
 		{"a good source, in parts", "", data, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, data) }},
 		{"a source without ranges", "", small, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Write(small) }},
+		{"a slow source", "", small, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(small)))
+			for part := range slices.Chunk(small, 20<<10) {
+				w.Write(part)
+				w.(http.Flusher).Flush()
+				time.Sleep(20 * time.Millisecond)
+			}
+		}},
 		{"a source that resets at random", "", data, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n == 1 || n == 2 {
 				w = &cutting{w, 1 + rand.IntN(1<<20)}
@@ -392,6 +402,54 @@ func TestABombEndsAtTheLimit(t *testing.T) {
 	id := w.started("")
 	w.run(id)
 	w.isFailed(id, "an image has at most")
+}
+
+func TestABodyWithoutAnEndEndsAtTheLimit(t *testing.T) {
+	w := newWorld(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		io.Copy(w, zeros{}) // until the importer hangs up
+	})
+	w.service.Limits.MaxSize = 16 << 20
+	id := w.started("")
+	w.run(id)
+	w.isFailed(id, "an image has")
+}
+
+// answers is a resolver that has another answer each time; the last stays.
+type answers struct {
+	n    atomic.Int32
+	list []string
+}
+
+func (a *answers) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	n := min(int(a.n.Add(1))-1, len(a.list)-1)
+	return []netip.Addr{netip.MustParseAddr(a.list[n])}, nil
+}
+
+func TestANameThatTurnsToAPrivateAddressIsNotFollowedThere(t *testing.T) {
+	data := noise(1 << 20)
+	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // so that the name is looked up again
+		file(w, r, data)
+	})
+	u, err := url.Parse(w.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := fetch.ParseException(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.source = "http://mirror.example.org:" + u.Port() + u.Path
+	rules := fetch.Rules{Except: []fetch.Exception{e}, Ports: []uint16{e.Port}}
+	w.service.CheckSource = func(uri string) error { _, err := rules.CheckURL(uri); return err }
+	resolver := &answers{list: []string{u.Hostname(), "169.254.169.254"}}
+	w.m.Client = fetch.New(rules, fetch.Options{Resolver: resolver, Pause: time.Millisecond, Tries: 3})
+	id := w.started("")
+	w.run(id)
+	w.isFailed(id, "cannot be reached, or may not be")
+	if resolver.n.Load() < 2 || w.asked.Load() != 1 {
+		t.Errorf("the name was looked up %d times and the source asked %d times; want 2 or more, and 1", resolver.n.Load(), w.asked.Load())
+	}
 }
 
 type zeros struct{}

@@ -1,0 +1,45 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Bounds of what Restarted looks at. Leases are shorter; whatever is more waits for the end of its own.
+const (
+	longestLease = 10 * time.Minute
+	mostHeld     = 1000
+)
+
+// Restarted is for a host that is alone, before it serves: whoever held a lease died with the last run. Their work is due at once then, instead of when the
+// lease would have run out. Hosts beside which others are at work must not call it.
+func (s *Service) Restarted(ctx context.Context) error {
+	due, err := s.Store.Due(ctx, s.now().Add(longestLease), mostHeld)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, i := range due {
+		_, err := s.change(ctx, i.ID, Actor{}, func(i *Image) error {
+			now := s.now()
+			switch u := i.Upload; {
+			case i.Status == StatusPendingDelete:
+				return ErrUnchanged
+			case i.Fetching():
+				i.Import.Holder, i.Import.LeaseUntil = "", now
+			case u != nil && u.State == UploadReceived && u.Validation != nil:
+				u.Validation.Holder, u.Validation.LeaseUntil = "", now
+			case u != nil && u.State == UploadOpen && u.Mode == ModeStream:
+				u.ExpiresAt = now
+			default:
+				return ErrUnchanged
+			}
+			return nil
+		})
+		if err != nil && KindOf(err) != NotFound {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
+}
