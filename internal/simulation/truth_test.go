@@ -18,7 +18,8 @@ type truth struct {
 	images map[string]*fact
 	wrong  []string
 
-	dropped  map[string]bool               // keys whose object was deleted at least once
+	arrived  map[string]int                // steps in which objects came, by key
+	ending   map[string]int                // steps in which uploads began to end, or their images to go
 	outcomes map[string]images.UploadState // of uploads by id, once they ended
 	codes    map[string]string             // of rejections, by upload
 	promised map[string]string             // uploads whose complete was acknowledged, with the SHA-512 of what was sent
@@ -136,6 +137,9 @@ func (t *truth) judgeUpload(was, is *images.Image) {
 		return
 	}
 	u := was.Upload
+	if is.Status == images.StatusPendingDelete && t.ending[u.ID] == 0 {
+		t.ending[u.ID] = t.w.step
+	}
 	if is.Status == images.StatusDeleted {
 		if t.outcomes[u.ID] == "" {
 			t.gone[u.ID] = true
@@ -155,6 +159,7 @@ func (t *truth) judgeUpload(was, is *images.Image) {
 	}
 	switch now.State {
 	case images.UploadEnding:
+		t.ending[u.ID] = t.w.step
 		if now.Outcome == images.UploadExpired && (u.State == images.UploadReceived && !u.Staged || u.ExpiresAt.After(t.w.service.Now())) {
 			t.violate("upload %s of image %s was %s until %v and expires at %v", u.ID, is.ID, u.State, u.ExpiresAt, t.w.service.Now())
 		}
@@ -169,9 +174,9 @@ func (t *truth) judgeUpload(was, is *images.Image) {
 	}
 }
 
-// isDropped says whether the bytes of an upload were deleted before its quota was given back. What a client sends later is another matter.
+// isDropped says whether the bytes of an upload were deleted before its quota was given back. What comes after the upload began to end may come too late for that.
 func (t *truth) isDropped(id string, u *images.Upload) {
-	if b := t.w.bucket(); b.objects[u.Key(id)] != nil && !t.dropped[u.Key(id)] || b.uploads[u.S3Upload] != nil && b.uploads[u.S3Upload].key == u.Key(id) {
+	if b := t.w.bucket(); b.objects[u.Key(id)] != nil && t.arrived[u.Key(id)] < t.ending[u.ID] || b.uploads[u.S3Upload] != nil && b.uploads[u.S3Upload].key == u.Key(id) {
 		t.violate("upload %s of image %s is over, and its bytes were not deleted", u.ID, id)
 	}
 }
@@ -231,7 +236,6 @@ func (t *truth) judgeQuota(w images.Write) {
 
 // deletedObject is told of every object that goes.
 func (t *truth) deletedObject(key string) {
-	t.dropped[key] = true
 	id, _, _ := images.ParseKey(key)
 	if f := t.images[id]; f != nil && f.is.Blob != nil && f.is.Blob.Key == key && f.is.Status != images.StatusPendingDelete && f.is.Status != images.StatusDeleted {
 		t.violate("the bytes of image %s, which is %s, are deleted", id, f.is.Status)

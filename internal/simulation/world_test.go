@@ -98,7 +98,7 @@ var largeFile = file{"large", large, hashOf(large), true}
 func newWorld(seed uint64, store images.Store, out *outside) *world {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, outside: out, store: store, schedule: &schedule{rnd: rnd}, files: files}
-	w.truth = &truth{w: w, images: map[string]*fact{}, dropped: map[string]bool{}, outcomes: map[string]images.UploadState{}, codes: map[string]string{},
+	w.truth = &truth{w: w, images: map[string]*fact{}, arrived: map[string]int{}, ending: map[string]int{}, outcomes: map[string]images.UploadState{}, codes: map[string]string{},
 		promised: map[string]string{}, gaveUp: map[string]bool{}, gone: map[string]bool{}, contents: map[string]bool{}, usages: map[string]images.Usage{}}
 	if seed%40 == 0 {
 		w.files = append(w.files, largeFile)
@@ -114,7 +114,9 @@ func newWorld(seed uint64, store images.Store, out *outside) *world {
 
 	w.storage = newStorage(time.Now)
 	w.storage.buckets[bucketName] = &bucketful{objects: map[string]*stored{}, uploads: map[string]*collected{}}
-	w.storage.created = func(key string, o *stored) { w.queue = append(w.queue, notification(key, o)) }
+	w.storage.created = func(key string, o *stored) {
+		w.queue, w.truth.arrived[key] = append(w.queue, notification(key, o)), w.step
+	}
 	w.storage.deleted = func(key string, _ *stored) { w.truth.deletedObject(key) }
 	client := s3.New(s3.Options{
 		Region: storageRegion, UsePathStyle: true, BaseEndpoint: aws.String("http://127.0.0.1"), HTTPClient: &wire{w},
