@@ -1,6 +1,8 @@
 """A bulliond with temporary data on free ports, with projects and users for the clients."""
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import pathlib
@@ -8,8 +10,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
+
+from provider import IdentityProvider
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -31,8 +36,37 @@ def free_port():
         return s.getsockname()[1]
 
 
+class Source:
+    """A server of the files in a directory of its own, for hosts that may import from its address."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-source-"))
+        self.server = QuietServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(self.directory)))
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        self.url = "http://" + self.address
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        shutil.rmtree(self.directory)
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass  # an importer hangs up on an answer when it has seen enough of it
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 class Host:
-    """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user."""
+    """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user, provider an OpenID Connect provider
+    that it trusts, if there is one."""
+
+    provider = None
 
     def environment(self, user):
         """What OpenStack's clients read to sign in as the user."""
@@ -67,9 +101,11 @@ class Bulliond(Host):
             self._manage("project", "add", project)
         for name, (project, roles) in USERS.items():
             self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
+        self.provider = IdentityProvider()
+        (self.dir / "providers.json").write_text(json.dumps([self.provider.entry()]))
         self.process = subprocess.Popen(
             [self.binary, "--data", self.data, "--listen", f"127.0.0.1:{own}", "--s3-listen", f"127.0.0.1:{s3}",
-             "--public-url", self.url, *flags],
+             "--public-url", self.url, "--providers", self.dir / "providers.json", *flags],
             stdout=self.log, stderr=subprocess.STDOUT)
         self.contract = subprocess.Popen(
             [ROOT / "bin" / "contract", "-document", ROOT / "internal/api/openapi.yaml", "-listen", f"127.0.0.1:{public}",
@@ -95,6 +131,7 @@ class Bulliond(Host):
         print(self.contract.communicate(timeout=30)[0])
         self.process.terminate()
         self.process.wait(30)
+        self.provider.stop()
         self.log.close()
         if not keep:
             shutil.rmtree(self.dir)
