@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, a *app) int {
 }
 
 func (a *app) root() *cobra.Command {
-	root := group("bullion", "Store and serve virtual machine images", a.imageCommand(), a.uploadCommand(), a.policyCommand(), a.whoAmI(), a.versionCommand())
+	root := group("bullion", "Store and serve virtual machine images", a.imageCommand(), a.uploadCommand(), a.policyCommand(), a.quotaCommand(), a.whoAmI(), a.versionCommand())
 	root.Long = `bullion stores virtual machine images in a Bullion vault and gets them out again.
 
 Credentials are read as by other OpenStack tools: OS_CLOUD names a cloud in clouds.yaml, or

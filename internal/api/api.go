@@ -120,6 +120,10 @@ func (a *api) routes() []route {
 		{pattern: "GET /v2/info/usage", handle: a.usageInfo},
 		{pattern: "GET /v2/info/policy", handle: a.policyInfo},
 
+		{pattern: "GET /v2/quotas/{project}", handle: a.showQuota},
+		{pattern: "PUT /v2/quotas/{project}", handle: a.setQuota},
+		{pattern: "DELETE /v2/quotas/{project}", handle: a.unsetQuota},
+
 		{pattern: "GET /v2/tasks", handle: a.listTasks},
 		{pattern: "GET /v2/tasks/{id}", handle: a.showTask},
 

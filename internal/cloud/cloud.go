@@ -10,6 +10,7 @@
 //	BULLION_INSPECTION       strict (default) or lenient
 //	BULLION_BOOT             warn (default), require or off
 //	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
+//	BULLION_QUOTA            what a project may use for which nothing else was set: {"images":…,"bytes":…,"in_flight":…,"uploads":…}, each optional
 //	BULLION_IMPORTS          on where the function importer is deployed, else off (default)
 //	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
 //	BULLION_EVENT_BUS        EventBridge bus that is told of every change; nobody is told when it is not set
@@ -22,6 +23,7 @@ package cloud
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +92,10 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		if limits.MaxSize, err = strconv.ParseInt(text, 10, 64); err != nil || limits.MaxSize <= 0 {
 			wrong = append(wrong, fmt.Errorf("BULLION_MAX_SIZE %q is not a number of bytes", text))
 		}
+	}
+	if text := getenv("BULLION_QUOTA"); text != "" {
+		limits.Quota = &images.Usage{Images: images.Unlimited, Bytes: images.Unlimited, InFlight: images.Unlimited, Uploads: images.Unlimited}
+		check("BULLION_QUOTA", json.Unmarshal([]byte(text), limits.Quota))
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err

@@ -49,10 +49,8 @@ func TestCapacity(t *testing.T) {
 	g := storetest.Generator{Rand: rand.New(rand.NewPCG(13, 14))}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	service := &images.Service{Store: store, Blobs: bucket{}, Policy: everything{}, Log: slog.New(slog.DiscardHandler), NewID: g.ID,
-		Now: func() time.Time { now = now.Add(time.Millisecond); return now },
-		Limits: images.ServiceLimits{Quota: func(string) *images.Usage {
-			return &images.Usage{Images: 1e6, Bytes: 1 << 60, InFlight: 1 << 60, Uploads: 1e6}
-		}}.WithDefaults(),
+		Now:    func() time.Time { now = now.Add(time.Millisecond); return now },
+		Limits: images.ServiceLimits{Quota: &images.Usage{Images: 1e6, Bytes: 1 << 60, InFlight: 1 << 60, Uploads: 1e6}}.WithDefaults(),
 	}
 	c := images.Caller{UserID: g.ID(), ProjectID: strings.ReplaceAll(g.ID(), "-", "")}
 	ctx := t.Context()

@@ -10,6 +10,8 @@
 //	own/{field}/{hidden}/{owner}  {sort key}             row: the owner's lists by created_at and by name
 //	shares/{status}/{project}     {created}{id}          row: what is shared with a project, by member status
 //	usage/{project}               usage                  figures that a quota bounds
+//	usage/{project}               quota                  what operators let the project use
+//	usage/{project}               egress/{month}         bytes that it took out in the month
 //	outbox/{shard}                {id}/{version}         event that nobody has acknowledged
 //	ephemeral/{key}               value                  values with a time to live (attribute "expires")
 //
@@ -51,10 +53,10 @@
 // an image of a kilobyte, in request units; dollars per million at 0.125 for reads and 0.625 for writes (us-east-1, on demand):
 //
 //	operation                    requests   read  write      $
-//	create                              1      0     26  16.25
+//	create                              2      1     26  16.38
 //	show                                1      1      0   0.12
 //	patch                               3      2      5   3.38
-//	open an upload                      3      2     11   7.12
+//	open an upload                      4      3     11   7.25
 //	complete an upload                  3      2     18  11.50
 //	accept                              2      1     23  14.50
 //	add a member                        3      2      8   5.25

@@ -36,10 +36,12 @@ const (
 	skMembers = "members"
 	skUsage   = "usage"
 	skValue   = "value"
+	skQuota   = "quota"
 )
 
 func pkImage(id string) string       { return "image/" + id }
 func pkUsage(project string) string  { return "usage/" + project }
+func skEgress(month string) string   { return "egress/" + month }
 func pkOutbox(shard string) string   { return "outbox/" + shard }
 func pkEphemeral(key string) string  { return "ephemeral/" + key }
 func skEvent(seq int64) string       { return fmt.Sprintf("event/%016x", seq) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"bullion/internal/images"
@@ -90,4 +92,54 @@ func (s *Store) usageStep(project string, delta images.Usage, limit *images.Usag
 		}
 		return errAgain
 	}}
+}
+
+// Quota reads what was set for a project.
+func (s *Store) Quota(ctx context.Context, projectID string) (*images.Usage, error) {
+	it, err := s.get(ctx, pkUsage(projectID), skQuota)
+	if err != nil || it == nil {
+		return nil, err
+	}
+	u, err := usageOf(it)
+	return &u, err
+}
+
+// SetQuota sets it, or takes it back.
+func (s *Store) SetQuota(ctx context.Context, projectID string, limit *images.Usage) error {
+	if err := ctx.Err(); err != nil {
+		return s.fault(ctx, err)
+	}
+	key := itemKey(pkUsage(projectID), skQuota)
+	if limit == nil {
+		return s.deleteAll(ctx, []item{key})
+	}
+	for _, f := range figures {
+		if f.attr != "held" {
+			key[f.attr] = intValue(f.of(*limit))
+		}
+	}
+	return s.patiently(ctx, func() error {
+		_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: key})
+		return err
+	})
+}
+
+// AddEgress adds to the item of the month. A request that is repeated after a lost answer may count twice.
+func (s *Store) AddEgress(ctx context.Context, projectID, month string, bytes int64) error {
+	return s.patiently(ctx, func() error {
+		_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: &s.table, Key: itemKey(pkUsage(projectID), skEgress(month)), UpdateExpression: aws.String("ADD #bytes :n"),
+			ExpressionAttributeNames: map[string]string{"#bytes": "bytes"}, ExpressionAttributeValues: item{":n": intValue(bytes)},
+		})
+		return err
+	})
+}
+
+// Egress reads it.
+func (s *Store) Egress(ctx context.Context, projectID, month string) (int64, error) {
+	it, err := s.get(ctx, pkUsage(projectID), skEgress(month))
+	if err != nil {
+		return 0, err
+	}
+	return it.int("bytes")
 }

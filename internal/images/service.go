@@ -33,8 +33,8 @@ type Service struct {
 
 // ServiceLimits are the operator's choices.
 type ServiceLimits struct {
-	// Quota is what each project may use; nil does not bound it.
-	Quota func(projectID string) *Usage
+	// Quota is what a project may use for which nothing else was set; nil does not bound it.
+	Quota *Usage
 	// MaxSize bounds the size of one image in bytes.
 	MaxSize int64
 	// PutUpTo is the size in bytes up to which an upload is one PUT, above which it is multipart.
@@ -77,11 +77,20 @@ func (s *Service) change(ctx context.Context, id string, actor Actor, edit func(
 	return Change(ctx, s.Store, id, actor, s.quota, edit)
 }
 
-func (s *Service) quota(projectID string) *Usage {
-	if s.Limits.Quota == nil {
-		return nil
+// quota is what a project may use; nil when nothing bounds it.
+func (s *Service) quota(ctx context.Context, projectID string) (*Usage, error) {
+	if set, err := s.Store.Quota(ctx, projectID); set != nil || err != nil {
+		return set, err
 	}
-	return s.Limits.Quota(projectID)
+	return s.Limits.Quota, nil
+}
+
+// limited puts the owner's quota into a write that needs it: one that raises a figure.
+func limited(ctx context.Context, w *Write, quota func(context.Context, string) (*Usage, error)) (err error) {
+	if d := UsageDeltas(*w)[w.Is.Owner]; quota != nil && max(d.Images, d.Bytes+d.InFlight, d.InFlight, d.Uploads) > 0 {
+		w.Limit, err = quota(ctx, w.Is.Owner)
+	}
+	return err
 }
 
 // ErrUnchanged is returned by an edit that finds nothing to do.
@@ -90,7 +99,7 @@ var ErrUnchanged = errors.New("unchanged")
 // Change reads a record, lets edit change a copy and writes it if nobody else did meanwhile, else it begins again. It is the one
 // way in which records change. When edit returns ErrUnchanged nothing is written and the record is returned as it is. actor is who
 // did it, the zero Actor for the service itself. quota gives the limit of the owner; nil does not bound.
-func Change(ctx context.Context, store Store, id string, actor Actor, quota func(string) *Usage, edit func(*Image) error) (*Image, error) {
+func Change(ctx context.Context, store Store, id string, actor Actor, quota func(context.Context, string) (*Usage, error), edit func(*Image) error) (*Image, error) {
 	for try := 0; ; try++ {
 		was, err := store.Image(ctx, id)
 		if err != nil {
@@ -103,8 +112,8 @@ func Change(ctx context.Context, store Store, id string, actor Actor, quota func
 			return nil, err
 		}
 		w := Write{Was: was, Is: is, Event: eventOf(was, is, actor)}
-		if quota != nil {
-			w.Limit = quota(is.Owner)
+		if err := limited(ctx, &w, quota); err != nil {
+			return nil, err
 		}
 		switch err := store.Apply(ctx, w); {
 		case err == nil:

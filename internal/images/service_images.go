@@ -29,7 +29,10 @@ func (s *Service) Create(ctx context.Context, c Caller, id string, ops []PatchOp
 	if err := i.move(StatusQueued, now); err != nil {
 		return nil, err
 	}
-	w := Write{Is: i, Limit: s.quota(i.Owner), Event: eventOf(nil, i, c.actor())}
+	w := Write{Is: i, Event: eventOf(nil, i, c.actor())}
+	if err := limited(ctx, &w, s.quota); err != nil {
+		return nil, err
+	}
 	if err := s.Store.Apply(ctx, w); err != nil {
 		return nil, err
 	}

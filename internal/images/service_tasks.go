@@ -49,6 +49,34 @@ func (s *Service) Permit(ctx context.Context, c Caller, rule string) error {
 	return s.permit(ctx, c, rule, nil)
 }
 
+// SetQuota sets what a project may use, and nil gives it what every project may use again. What the project uses already stays, and it takes no more
+// until it is below.
+func (s *Service) SetQuota(ctx context.Context, c Caller, projectID string, limit *Usage) error {
+	if err := s.permit(ctx, c, "context_is_admin", nil); err != nil {
+		return err
+	}
+	if projectID == "" || len(projectID) > MaxName {
+		return Errorf(Invalid, "The id of a project has 1 to %d bytes.", MaxName)
+	}
+	if limit != nil && min(limit.Images, limit.Bytes, limit.InFlight, limit.Uploads) < Unlimited {
+		return Errorf(Invalid, "A quota is a number of bytes, images or uploads, or %d for any number.", Unlimited)
+	}
+	return s.Store.SetQuota(ctx, projectID, limit)
+}
+
+// Egress is how many bytes a project took out in the month that now is, which it names: those of downloads that were signed or carried, whole though a client may
+// have read less. Only those who see every image may ask.
+func (s *Service) Egress(ctx context.Context, c Caller, projectID string) (month string, bytes int64, err error) {
+	if err := s.permit(ctx, c, "context_is_admin", nil); err != nil {
+		return "", 0, err
+	}
+	month = s.month()
+	bytes, err = s.Store.Egress(ctx, cmp.Or(projectID, c.ProjectID), month)
+	return month, bytes, err
+}
+
+func (s *Service) month() string { return s.now().Format("2006-01") }
+
 // Usage is what a project uses and may use; a figure without a limit is Unlimited. "" is the caller's project; only those who see every image may
 // ask about others.
 func (s *Service) Usage(ctx context.Context, c Caller, projectID string) (used, limit Usage, err error) {
@@ -61,7 +89,10 @@ func (s *Service) Usage(ctx context.Context, c Caller, projectID string) (used, 
 	if projectID == "" {
 		return used, limit, Errorf(Forbidden, "Your token is not for a project; choose one (OS_PROJECT_NAME) and sign in again.")
 	}
-	if q := s.quota(projectID); q != nil {
+	q, err := s.quota(ctx, projectID)
+	if err != nil {
+		return used, limit, err
+	} else if q != nil {
 		limit = *q
 	}
 	used, err = s.Store.Usage(ctx, projectID)

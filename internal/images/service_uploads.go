@@ -416,6 +416,9 @@ func (s *Service) Download(ctx context.Context, c Caller, id string) (*Image, Si
 		return nil, SignedRequest{}, err
 	}
 	r, err := s.Blobs.PresignGet(ctx, *i.Blob, filename(i), s.Limits.URLLife)
+	if err == nil {
+		err = s.Store.AddEgress(ctx, c.ProjectID, s.month(), i.Blob.Size)
+	}
 	return i, r, err
 }
 

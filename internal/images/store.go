@@ -44,6 +44,16 @@ type Store interface {
 	// Usage is what the images of a project use now: exactly the sum of UsageOf over them.
 	Usage(ctx context.Context, projectID string) (Usage, error)
 
+	// Quota is what an operator lets a project use; nil when nothing was set.
+	Quota(ctx context.Context, projectID string) (*Usage, error)
+	// SetQuota sets it; nil takes it back.
+	SetQuota(ctx context.Context, projectID string, limit *Usage) error
+
+	// AddEgress counts bytes that a project took out in a month, which is written as 2006-01.
+	AddEgress(ctx context.Context, projectID, month string, bytes int64) error
+	// Egress is the sum.
+	Egress(ctx context.Context, projectID, month string) (int64, error)
+
 	// Events returns up to limit events of one image in the order of their writes, those with a Seq above after. They
 	// outlive the image.
 	Events(ctx context.Context, imageID string, after int64, limit int) ([]Event, error)

@@ -143,7 +143,7 @@ func newWorld(seed uint64, store images.Store, out *outside) *world {
 		quota.Bytes = 40 << 20
 	}
 	w.service = &images.Service{Store: &records{w, store}, Blobs: blobs, Policy: policy.Default(), Log: log, Now: now, NewID: newID,
-		Limits: images.ServiceLimits{PutUpTo: 6000, Quota: func(string) *images.Usage { return &quota }}.WithDefaults()}
+		Limits: images.ServiceLimits{PutUpTo: 6000, Quota: &quota}.WithDefaults()}
 	w.validator = &validation.Validator{Images: w.service, Log: log, NewID: newID, Now: now}
 	if rnd.IntN(3) > 0 { // functions that carry no bytes do not examine
 		w.service.Examine = w.validator.Run

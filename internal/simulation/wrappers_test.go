@@ -124,6 +124,24 @@ func (r *records) Usage(ctx context.Context, projectID string) (images.Usage, er
 	return call(r, ctx, "Usage", func(ctx context.Context) (images.Usage, error) { return r.store.Usage(ctx, projectID) }, nil)
 }
 
+func (r *records) Quota(ctx context.Context, projectID string) (*images.Usage, error) {
+	return call(r, ctx, "Quota", func(ctx context.Context) (*images.Usage, error) { return r.store.Quota(ctx, projectID) }, nil)
+}
+
+func (r *records) SetQuota(ctx context.Context, projectID string, limit *images.Usage) error {
+	_, err := call(r, ctx, "SetQuota", func(ctx context.Context) (int, error) { return 0, r.store.SetQuota(ctx, projectID, limit) }, func() {})
+	return err
+}
+
+func (r *records) AddEgress(ctx context.Context, projectID, month string, bytes int64) error {
+	_, err := call(r, ctx, "AddEgress", func(ctx context.Context) (int, error) { return 0, r.store.AddEgress(ctx, projectID, month, bytes) }, func() {})
+	return err
+}
+
+func (r *records) Egress(ctx context.Context, projectID, month string) (int64, error) {
+	return call(r, ctx, "Egress", func(ctx context.Context) (int64, error) { return r.store.Egress(ctx, projectID, month) }, nil)
+}
+
 func (r *records) Events(ctx context.Context, imageID string, after int64, limit int) ([]images.Event, error) {
 	return call(r, ctx, "Events "+short(imageID), func(ctx context.Context) ([]images.Event, error) { return r.store.Events(ctx, imageID, after, limit) }, nil)
 }

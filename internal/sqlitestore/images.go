@@ -65,6 +65,44 @@ func (s *Store) Usage(ctx context.Context, projectID string) (u images.Usage, er
 	return u, err
 }
 
+// Quota is what was set for a project.
+func (s *Store) Quota(ctx context.Context, projectID string) (limit *images.Usage, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		_, err := c.one(func(r *rows) {
+			limit = &images.Usage{Images: r.ColumnInt64(0), Bytes: r.ColumnInt64(1), InFlight: r.ColumnInt64(2), Uploads: r.ColumnInt64(3)}
+		}, "SELECT images, bytes, in_flight, uploads FROM quotas WHERE project = ?", projectID)
+		return err
+	})
+	return limit, err
+}
+
+// SetQuota sets it, or takes it back.
+func (s *Store) SetQuota(ctx context.Context, projectID string, limit *images.Usage) error {
+	if limit == nil {
+		return s.apply(ctx, func(c *conn) error { return c.exec("DELETE FROM quotas WHERE project = ?", projectID) })
+	}
+	l := *limit
+	return s.apply(ctx, func(c *conn) error {
+		return c.exec("INSERT OR REPLACE INTO quotas (project, images, bytes, in_flight, uploads) VALUES (?, ?, ?, ?, ?)", projectID, l.Images, l.Bytes, l.InFlight, l.Uploads)
+	})
+}
+
+// AddEgress counts bytes that a project took out.
+func (s *Store) AddEgress(ctx context.Context, projectID, month string, bytes int64) error {
+	return s.apply(ctx, func(c *conn) error {
+		return c.exec("INSERT INTO egress (project, month, bytes) VALUES (?, ?, ?) ON CONFLICT (project, month) DO UPDATE SET bytes = bytes + excluded.bytes", projectID, month, bytes)
+	})
+}
+
+// Egress is the sum of a month.
+func (s *Store) Egress(ctx context.Context, projectID, month string) (bytes int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		_, err := c.one(func(r *rows) { bytes = r.ColumnInt64(0) }, "SELECT bytes FROM egress WHERE project = ? AND month = ?", projectID, month)
+		return err
+	})
+	return bytes, err
+}
+
 func usage(c *conn, project string) (u images.Usage, err error) {
 	_, err = c.one(func(r *rows) {
 		u = images.Usage{Images: r.ColumnInt64(0), Bytes: r.ColumnInt64(1), InFlight: r.ColumnInt64(2), Uploads: r.ColumnInt64(3)}

@@ -141,10 +141,10 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
 	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")
 	f.BoolVar(&o.ComputeProxy, "compute-proxy", false, "answer the image calls of the Compute API too (/v2.1/images), and name it in the catalogue, for old tools")
-	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that each project may have; -1 for any number")
+	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that a project may have for which nothing else was set; -1 for any number")
 	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
 	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")
-	o.Quota.InFlight = images.Unlimited
+	f.Int64Var(&o.Quota.InFlight, "quota-in-flight", images.Unlimited, "bytes that each project may have under way; -1 for any number")
 	for name, variable := range environment {
 		flag := root.Flag(name)
 		flag.Usage += " [$" + variable + "]"

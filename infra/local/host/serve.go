@@ -188,7 +188,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	h.images = &images.Service{
 		Store: notify.After(h.records, func(context.Context, images.Event) { wake(h.happened) }), Blobs: h.blobs, Policy: rules, Log: log, Now: time.Now, NewID: images.NewID,
-		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: func(string) *images.Usage { return &o.Quota }},
+		Limits: images.ServiceLimits{MaxSize: o.MaxSize, PutUpTo: o.PutUpTo, Quota: &o.Quota},
 	}
 	h.validator = &validation.Validator{Images: h.images, Log: log, Inspection: inspection, NewID: images.NewID, Now: time.Now}
 	var definitions metadefs.Store

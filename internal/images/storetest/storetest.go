@@ -58,6 +58,7 @@ func RunWith(t *testing.T, open func(t *testing.T) images.Store, o Options) {
 		{"records", s.records},
 		{"concurrent writes", s.concurrency},
 		{"usage", s.usage},
+		{"quotas", s.quotas},
 		{"events", s.events},
 		{"members", s.members},
 		{"due", s.due},
