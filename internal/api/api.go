@@ -32,18 +32,24 @@ type Config struct {
 	MaxFile int64
 	// Compute serves the image proxy of the Compute API too, for old tools.
 	Compute bool
+	// Rate bounds the requests of one user to this process; nil does not.
+	Rate *Rate
 	// Ready says whether what the service needs answers; nil is always ready.
 	Ready func(context.Context) error
 }
 
 type api struct {
 	Config
-	mux *http.ServeMux
+	mux     *http.ServeMux
+	limiter *limiter // nil when there is no rate
 }
 
 // New makes the handler.
 func New(c Config) http.Handler {
 	a := &api{Config: c, mux: http.NewServeMux()}
+	if c.Rate != nil {
+		a.limiter = &limiter{Rate: *c.Rate, now: time.Now, buckets: map[images.Actor]bucket{}}
+	}
 	if a.Metadefs == nil {
 		a.Metadefs = &metadefs.Service{Policy: c.Images.Policy, Now: time.Now}
 	}
@@ -58,7 +64,7 @@ func New(c Config) http.Handler {
 		}
 		a.mux.Handle(r.pattern, h)
 	}
-	return a.requestID(a.recovered(http.HandlerFunc(a.dispatch)))
+	return a.requestID(a.recovered(timed(http.HandlerFunc(a.dispatch))))
 }
 
 // handler is an http.HandlerFunc that may fail; its error becomes the answer.

@@ -52,12 +52,12 @@ func (a *api) fileBody(w http.ResponseWriter, r *http.Request) (io.Reader, int64
 		size = n
 	}
 	if a.MaxFile == 0 {
-		return brokenBody{r.Body}, size, nil
+		return brokenBody{unhurried(w, r.Body)}, size, nil
 	}
 	if size > a.MaxFile {
 		return nil, 0, errBodyLimit(a.MaxFile)
 	}
-	return brokenBody{http.MaxBytesReader(w, r.Body, a.MaxFile)}, size, nil
+	return brokenBody{unhurried(w, http.MaxBytesReader(w, r.Body, a.MaxFile))}, size, nil
 }
 
 // brokenBody says of a body whose connection broke that it is not the service's fault.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"bullion/internal/images"
 )
@@ -21,6 +22,9 @@ const maxBody = 1 << 20
 // decode reads one JSON value, numbers as json.Number.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // see timed
+	}
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return images.Errorf(images.TooLarge, "The body has more than %d bytes.", tooLong.Limit)
 	} else if err != nil {

@@ -59,6 +59,9 @@ func (a *api) authenticated(next handler) handler {
 		if err != nil {
 			return err
 		}
+		if err := a.admit(w, caller); err != nil {
+			return err
+		}
 		return next(w, r.WithContext(context.WithValue(r.Context(), callerKey, caller)))
 	}
 }

@@ -132,6 +132,7 @@ func (t *truth) visible(id, project string, from int) bool {
 	return false
 }
 
+
 func (t *truth) judgeUpload(was, is *images.Image) {
 	if was == nil || was.Upload == nil {
 		return

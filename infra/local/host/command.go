@@ -59,6 +59,8 @@ type Options struct {
 	Inspection string // strict or lenient
 	Boot       string // off, warn or require
 
+	RequestsPerSecond float64 // of one user in one project; 0 does not bound
+
 	Webhooks      []string // URLs that are told of every change
 	WebhookSecret string   // path; "" is webhook-secret in Data
 
@@ -141,6 +143,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
 	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")
 	f.BoolVar(&o.ComputeProxy, "compute-proxy", false, "answer the image calls of the Compute API too (/v2.1/images), and name it in the catalogue, for old tools")
+	f.Float64Var(&o.RequestsPerSecond, "requests-per-second", 1000, "requests that one user may make in one project, twice as many at once after a pause; 0 for any number")
 	f.Int64Var(&o.Quota.Images, "quota-images", images.Unlimited, "images that a project may have for which nothing else was set; -1 for any number")
 	f.Int64Var(&o.Quota.Bytes, "quota-bytes", images.Unlimited, "bytes that each project may store, those under way included; -1 for any number")
 	f.Int64Var(&o.Quota.Uploads, "quota-uploads", images.Unlimited, "uploads that each project may have open; -1 for any number")

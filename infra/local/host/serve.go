@@ -107,6 +107,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 		Handler:           h.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      5 * time.Minute, // from the headers to the end of the answer; files have no such bound
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -217,7 +218,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.storage})))
 	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Metadefs: &metadefs.Service{Store: definitions, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: h.blobs.Check, Compute: o.ComputeProxy,
+		Images: h.images, Metadefs: &metadefs.Service{Store: definitions, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: h.blobs.Check, Rate: rate(o), Compute: o.ComputeProxy,
 	}))
 	h.handler = mux
 	return h, nil
@@ -259,6 +260,14 @@ func (h *host) openHere(ctx context.Context) error {
 	h.records, h.storage = h.store, h.engine.Endpoint()
 	h.blobs, err = s3store.New(client, bucket, s3store.Options{})
 	return err
+}
+
+// rate is what one user may ask of the API.
+func rate(o Options) *api.Rate {
+	if o.RequestsPerSecond <= 0 {
+		return nil
+	}
+	return &api.Rate{PerSecond: o.RequestsPerSecond, Burst: max(1, int(2*o.RequestsPerSecond))}
 }
 
 // openIdentity opens the directory of users and the signing key, and makes both at the first start.

@@ -18,6 +18,9 @@ import (
 // maxFile is the largest body of PUT …/file, in bytes: Lambda takes 6 MB, of which base64 leaves three quarters.
 const maxFile = 4 << 20
 
+// rate is what one user may ask of one process, which has one request at a time; what all may ask together API Gateway bounds.
+var rate = api.Rate{PerSecond: 50, Burst: 100}
+
 // Main serves until Lambda ends the process.
 func Main() {
 	c, err := cloud.Open(context.Background(), os.Getenv)
@@ -31,6 +34,6 @@ func Main() {
 	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
 	lambda.Start(event.Gateway(event.At(url, api.New(api.Config{
-		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, AuthURL: url + "/v3", Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
+		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, Rate: &rate, AuthURL: url + "/v3", Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
 	}))))
 }
