@@ -6,7 +6,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w
 ARCH     ?= arm64
 OUT      ?= build/functions
-FUNCTIONS := images uploads identity validate scrub
+FUNCTIONS := images uploads identity validate importer scrub
 
 .DEFAULT_GOAL := help
 .PHONY: help run test e2e check bench build functions deploy sam-local aws-local deps clean FORCE

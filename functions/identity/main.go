@@ -8,12 +8,14 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"bullion/internal/event"
 	"bullion/internal/identity/onaws"
+	"bullion/internal/metrics"
 )
 
 func main() {
@@ -31,6 +33,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	lambda.Start(event.Gateway(service.Handler())) // ends with the process
+	measured := metrics.New(os.Stdout, getenv("AWS_LAMBDA_FUNCTION_NAME"), time.Now).Handler(service.Handler())
+	lambda.Start(event.Gateway(measured)) // ends with the process
 	return nil
 }

@@ -1,5 +1,5 @@
-// Command importer runs on a schedule of a minute, and fetches images from addresses that users named. A fetch that does not end within the time of a function goes on in
-// the next run.
+// Command importer fetches an image from the address that a user named. uploads starts it, scrub where that failed, and it starts itself again when a fetch does not
+// end within the time of a function.
 package main
 
 import (
@@ -17,5 +17,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	lambda.Start(c.Importer().Due)
+	lambda.Start(c.Imports())
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"bullion/internal/event"
 	"bullion/internal/images"
@@ -33,23 +31,9 @@ func (c *Cloud) Arrivals() func(context.Context, json.RawMessage) error {
 		if err != nil || !unfinished {
 			return err // Lambda brings the same event again after an error
 		}
-		return c.invokeAgain(ctx, payload)
+		if err := c.invokeAgain(ctx, payload); err != nil {
+			return fmt.Errorf("the rest of a validation waits for scrub: %w", err)
+		}
+		return nil
 	}
-}
-
-// invokeAgain starts this very function once more, asynchronously (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html). The role needs lambda:InvokeFunction on the function itself.
-func (c *Cloud) invokeAgain(ctx context.Context, payload []byte) error {
-	fail := func(err error) error {
-		return fmt.Errorf("start the rest of a validation (scrub will, if this does not): %w", err)
-	}
-	name := c.Getenv("AWS_LAMBDA_FUNCTION_NAME")
-	if name == "" {
-		return fail(errors.New("AWS_LAMBDA_FUNCTION_NAME is not set; Lambda sets it"))
-	}
-	header := http.Header{"X-Amz-Invocation-Type": {"Event"}, "Content-Type": {"application/json"}}
-	_, err := c.call(ctx, "lambda", "BULLION_LAMBDA_ENDPOINT", "/2015-03-31/functions/"+url.PathEscape(name)+"/invocations", header, payload, http.StatusAccepted)
-	if err != nil {
-		return fail(err)
-	}
-	return nil
 }

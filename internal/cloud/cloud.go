@@ -11,7 +11,7 @@
 //	BULLION_BOOT             warn (default), require or off
 //	BULLION_MAX_SIZE         largest image in bytes; 1 TiB when it is not set
 //	BULLION_QUOTA            what a project may use for which nothing else was set: {"images":…,"bytes":…,"in_flight":…,"uploads":…}, each optional
-//	BULLION_IMPORTS          on where the function importer is deployed, else off (default)
+//	BULLION_IMPORTER         name of the function importer; imports from addresses are refused when it is not set
 //	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
 //	BULLION_EVENT_BUS        EventBridge bus that is told of every change; nobody is told when it is not set
 //	BULLION_COMPUTE_PROXY    on to answer the image calls of the Compute API, else off (default)
@@ -40,6 +40,7 @@ import (
 	"bullion/internal/dynamostore"
 	"bullion/internal/fetch"
 	"bullion/internal/images"
+	"bullion/internal/metrics"
 	"bullion/internal/notify"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
@@ -49,8 +50,10 @@ import (
 
 // Cloud is the service on AWS.
 type Cloud struct {
-	Images *images.Service
-	Log    *slog.Logger
+	Images  *images.Service
+	Records *dynamostore.Store // of Images, and of the definitions of metadata
+	Log     *slog.Logger
+	Metrics *metrics.Writer
 
 	Getenv func(string) string
 	AWS    aws.Config
@@ -74,7 +77,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	}
 	table, bucket := need("BULLION_TABLE"), need("BULLION_BUCKET")
 	need("BULLION_PUBLIC_URL")
-	c := &Cloud{Log: log, Getenv: getenv}
+	c := &Cloud{Log: log, Metrics: metrics.New(os.Stdout, getenv("AWS_LAMBDA_FUNCTION_NAME"), time.Now), Getenv: getenv}
 	var err error
 	check := func(name string, err error) {
 		if err != nil {
@@ -117,8 +120,9 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 			o.BaseEndpoint = &endpoint
 		}
 	})
+	c.Records = dynamostore.New(records, table, dynamostore.Options{PublicFor: 5 * time.Second})
 	c.Images = &images.Service{
-		Store:  dynamostore.New(records, table, dynamostore.Options{PublicFor: 5 * time.Second}),
+		Store:  measuredStore{c.Records, c.Metrics, time.Now},
 		Blobs:  blobs,
 		Policy: rules,
 		Log:    log,
@@ -137,5 +141,5 @@ func (c *Cloud) Validator() *validation.Validator {
 
 // Scrubber does the rounds.
 func (c *Cloud) Scrubber() *scrub.Scrubber {
-	return &scrub.Scrubber{Images: c.Images, Validator: c.Validator(), Log: c.Log, Now: time.Now}
+	return &scrub.Scrubber{Images: c.Images, Validator: c.Validator(), Log: c.Log, Now: time.Now, Fetch: c.startImport}
 }

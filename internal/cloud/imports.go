@@ -1,7 +1,11 @@
 package cloud
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -10,8 +14,7 @@ import (
 	"bullion/internal/importer"
 )
 
-// openImports reads from where images may be fetched. The function importer does the fetching; where it is not deployed BULLION_IMPORTS stays away, and imports from
-// addresses are refused.
+// openImports reads from where images may be fetched, and by which function. Where none is deployed, imports from addresses are refused.
 func (c *Cloud) openImports() error {
 	for text := range strings.SplitSeq(c.Getenv("BULLION_IMPORT_ALLOW"), ",") {
 		if text = strings.TrimSpace(text); text == "" {
@@ -23,21 +26,64 @@ func (c *Cloud) openImports() error {
 		}
 		c.sources.Except = append(c.sources.Except, e)
 	}
-	switch text := c.Getenv("BULLION_IMPORTS"); text {
-	case "", "off":
-	case "on":
-		c.Images.CheckSource = func(uri string) error {
-			_, err := c.sources.CheckURL(uri)
-			return err
+	if c.Getenv("BULLION_IMPORTER") == "" {
+		return nil
+	}
+	c.Images.CheckSource = func(uri string) error {
+		_, err := c.sources.CheckURL(uri)
+		return err
+	}
+	c.Images.Wake = func(ctx context.Context, i *images.Image) {
+		if i.Fetching() {
+			c.startImport(ctx, i.ID)
 		}
-	default:
-		return fmt.Errorf("BULLION_IMPORTS %q is not on or off", text)
 	}
 	return nil
 }
 
-// Importer fetches images from addresses. What it fetched is examined by itself, as far as its time goes.
-func (c *Cloud) Importer() *importer.Importer {
-	c.Images.Examine = c.Validator().Run
-	return &importer.Importer{Images: c.Images, Client: fetch.New(c.sources, fetch.Options{}), Log: c.Log, NewID: images.NewID, Now: time.Now}
+// Import is the event of the function importer: fetch the bytes of one image.
+type Import struct {
+	Image string `json:"image"` // id
+}
+
+// startImport starts the function importer and does not wait for it. Where that fails, the next round of scrub does it.
+func (c *Cloud) startImport(ctx context.Context, imageID string) {
+	function := c.Getenv("BULLION_IMPORTER")
+	if function == "" {
+		return
+	}
+	payload, err := json.Marshal(Import{Image: imageID})
+	if err == nil {
+		err = c.invoke(ctx, function, payload)
+	}
+	if err != nil {
+		c.Log.LogAttrs(ctx, slog.LevelError, "an import waits for the next round of scrub", slog.String("image", imageID), slog.String("error", err.Error()))
+	}
+}
+
+// Imports is the handler of the importer function. A fetch that does not end within a quarter of an hour starts the function again with the same event and goes on
+// where it stopped; one that failed for a reason of ours is tried again by Lambda, and then by scrub.
+func (c *Cloud) Imports() func(context.Context, Import) error {
+	c.Images.Examine = c.Validator().Run // what was fetched, as far as the time goes
+	m := &importer.Importer{Images: c.Images, Client: fetch.New(c.sources, fetch.Options{}), Log: c.Log, NewID: images.NewID, Now: time.Now}
+	return func(ctx context.Context, e Import) error {
+		if e.Image == "" {
+			return errors.New(`the event has no image; send {"image": "ID"}`)
+		}
+		err := m.Run(ctx, e.Image)
+		switch {
+		case errors.Is(err, images.ErrBusy):
+			return nil
+		case errors.Is(err, importer.ErrContinue):
+			payload, err := json.Marshal(e)
+			if err != nil {
+				return err
+			}
+			if err := c.invokeAgain(ctx, payload); err != nil {
+				return fmt.Errorf("the rest of an import waits for scrub: %w", err)
+			}
+			return nil
+		}
+		return err
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Round is what the schedule sends to the scrub function. Nothing set is the usual round.
 type Round struct {
-	// Adopt looks at the whole bucket for objects whose event was lost; without it only what is due is done.
+	// Adopt looks at the whole bucket, for objects whose event was lost and for multipart uploads that no record knows of; without it only what is due is done.
 	Adopt bool `json:"adopt"`
 }
 
@@ -19,7 +19,10 @@ func (c *Cloud) Rounds() func(context.Context, Round) (scrub.Report, error) {
 	s := c.Scrubber()
 	return func(ctx context.Context, round Round) (scrub.Report, error) {
 		if round.Adopt {
-			return s.Adopt(ctx)
+			objects, err := s.Adopt(ctx)
+			parts, partsErr := s.Parts(ctx)
+			objects.Parts, objects.Failed = parts.Parts, objects.Failed+parts.Failed
+			return objects, errors.Join(err, partsErr)
 		}
 		var sum scrub.Report
 		for {

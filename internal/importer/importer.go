@@ -93,29 +93,6 @@ func (m *Importer) Run(ctx context.Context, imageID string) error {
 	return nil // another run does, or will
 }
 
-// Due runs, one after the other, imports that are due, and returns when there are none or time is up.
-func (m *Importer) Due(ctx context.Context) error {
-	const batch = 100
-	due, err := m.Images.Store.Due(ctx, m.Now(), batch)
-	if err != nil {
-		return err
-	}
-	var failures []error
-	for _, i := range due {
-		if !i.Fetching() {
-			continue
-		}
-		err := m.Run(ctx, i.ID)
-		switch {
-		case errors.Is(err, ErrContinue), ctx.Err() != nil:
-			return errors.Join(failures...)
-		case err != nil && !errors.Is(err, images.ErrBusy):
-			failures = append(failures, err)
-		}
-	}
-	return errors.Join(failures...)
-}
-
 // run is one attempt.
 type run struct {
 	*Importer

@@ -21,7 +21,7 @@ type Scrubber struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 
-	// Fetch hands an import that is due to an importer, and does not wait for it; nil when importers look for themselves.
+	// Fetch hands an import that is due to an importer, and does not wait for it; nil when there is none.
 	Fetch func(ctx context.Context, imageID string)
 
 	// Batch bounds the records of one round; default 100.

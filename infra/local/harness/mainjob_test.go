@@ -75,7 +75,7 @@ func TestAValidationThatTheEndOfAnInvocationInterruptsGoesOnInAnother(t *testing
 	if got := c.bullion("image", "list"); !strings.Contains(got, id) || !strings.Contains(got, "active") {
 		t.Errorf("the list does not show the image as active:\n%s", got)
 	}
-	if !c.calls.seen["validate"]["lambda:InvokeFunction"] {
+	if !c.calls.did("validate", "lambda:InvokeFunction") {
 		t.Error("validate did not start itself again")
 	}
 }

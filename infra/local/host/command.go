@@ -182,7 +182,7 @@ func command(getenv func(string) string) *cobra.Command {
 		}
 		return err
 	}
-	root.AddCommand(userCommand(&o), projectCommand(&o), keyCommand(&o), backupCommand(&o))
+	root.AddCommand(userCommand(&o), projectCommand(&o), keyCommand(&o), backupCommand(&o), migrateCommand(&o, getenv))
 	return root
 }
 

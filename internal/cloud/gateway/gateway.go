@@ -6,6 +6,7 @@ import (
 	"context"
 	"log"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -13,6 +14,7 @@ import (
 	"bullion/internal/cloud"
 	"bullion/internal/event"
 	"bullion/internal/identity/onaws"
+	"bullion/internal/metadefs"
 )
 
 // maxFile is the largest body of PUT …/file, in bytes: Lambda takes 6 MB, of which base64 leaves three quarters.
@@ -28,12 +30,13 @@ func Main() {
 		log.Fatal(err)
 	}
 	c.Images.Examine = c.Validator().Run // what fits into a request is examined within it
-	verifier, err := onaws.NewVerifier(c.Getenv, c.AWS)
+	verifier, authURL, err := onaws.NewVerifier(c.Getenv, c.AWS)
 	if err != nil {
 		log.Fatal(err)
 	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
-	lambda.Start(event.Gateway(event.At(url, api.New(api.Config{
-		Images: c.Images, Auth: verifier, Log: c.Log, MaxFile: maxFile, Rate: &rate, AuthURL: url + "/v3", Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
-	}))))
+	lambda.Start(event.Gateway(c.Metrics.Handler(event.At(url, api.New(api.Config{
+		Images: c.Images, Metadefs: &metadefs.Service{Store: c.Records, Policy: c.Images.Policy, Now: time.Now}, Auth: verifier, Log: c.Log, MaxFile: maxFile,
+		Rate: &rate, AuthURL: authURL, Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
+	})))))
 }

@@ -73,7 +73,7 @@ func TestASignInOnAWSOpensTheOtherFunctions(t *testing.T) {
 	ok(t, err)
 	server := httptest.NewServer(service.Handler())
 	defer server.Close()
-	verifier, err := onaws.NewVerifier(getenv, c)
+	verifier, _, err := onaws.NewVerifier(getenv, c)
 	ok(t, err)
 
 	signIn := `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"bob","domain":{"id":"default"},"password":"Correct-horse-7"}}},"scope":{"project":{"name":"acme","domain":{"id":"default"}}}}}`
@@ -112,7 +112,7 @@ func TestASignInOnAWSOpensTheOtherFunctions(t *testing.T) {
 	if res.StatusCode != 204 {
 		t.Fatalf("revocation: got %d", res.StatusCode)
 	}
-	another, err := onaws.NewVerifier(getenv, c) // one that keeps no older answer
+	another, _, err := onaws.NewVerifier(getenv, c) // one that keeps no older answer
 	ok(t, err)
 	if _, err := another.Verify(ctx, token); images.KindOf(err) != images.Unauthenticated {
 		t.Errorf("after the revocation: got %v, want Unauthenticated", err)
@@ -131,7 +131,7 @@ func TestEverythingMissingIsReportedTogether(t *testing.T) {
 			t.Errorf("the error lacks %q:\n%v", part, err)
 		}
 	}
-	if _, err := onaws.NewVerifier(func(string) string { return "" }, aws.Config{}); err == nil || strings.Count(err.Error(), "is not set") != 2 {
+	if _, _, err := onaws.NewVerifier(func(string) string { return "" }, aws.Config{}); err == nil || strings.Count(err.Error(), "is not set") != 2 {
 		t.Errorf("got %v", err)
 	}
 }

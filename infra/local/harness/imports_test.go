@@ -1,0 +1,126 @@
+package harness
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
+
+// source serves a file as mirrors do, with ranges and an ETag, or without either. Each request waits first.
+func source(t *testing.T, content []byte, ranges bool, wait time.Duration) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(wait):
+		case <-r.Context().Done():
+			return
+		}
+		if !ranges {
+			_, _ = w.Write(content) // the importer may be gone
+			return
+		}
+		w.Header().Set("ETag", `"one"`)
+		http.ServeContent(w, r, "disk.raw", time.Time{}, bytes.NewReader(content))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/disk.raw"
+}
+
+// imports makes an image, has it fetched and waits until it is as it should be.
+func (c *cloud) imports(token, uri string, want string) map[string]any {
+	c.t.Helper()
+	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
+	body, err := json.Marshal(map[string]any{"method": map[string]string{"name": "web-download", "uri": uri}})
+	ok(c.t, err)
+	c.call(token, "POST", "/v2/images/"+id+"/import", string(body), 202)
+	return c.becomes(token, id, want)
+}
+
+// becomes waits for a status, with scrub's rounds as on AWS but in a hurry.
+func (c *cloud) becomes(token, id, want string) map[string]any {
+	c.t.Helper()
+	for range 100 {
+		c.pending.Wait()
+		i := c.call(token, "GET", "/v2/images/"+id, "", 200)
+		if i["status"] == want && i["os_glance_import_task"] == nil {
+			return i
+		}
+		ok(c.t, c.asynchronously("scrub", []byte(`{}`)))
+		time.Sleep(200 * time.Millisecond)
+	}
+	c.t.Fatalf("the image does not become %s: %v", want, c.call(token, "GET", "/v2/images/"+id, "", 200))
+	return nil
+}
+
+func TestTheBuiltFunctionsFetchAnImageFromAnAddress(t *testing.T) {
+	c := deploy(t)
+	token := c.signIn("bob", "default")
+	_, content := c.disk(20<<20 + 512)
+	sum := sha512.Sum512(content)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(content)
+	ok(t, err)
+	ok(t, z.Close())
+	for _, test := range []struct {
+		name   string
+		body   []byte
+		ranges bool
+	}{
+		{"in parts", content, true},
+		{"as a stream", content, false},
+		{"packed", packed.Bytes(), true},
+	} {
+		if got := c.imports(token, source(t, test.body, test.ranges, 0), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
+			t.Errorf("%s: got %v bytes with the hash %v, want those of the source", test.name, got["size"], got["os_hash_value"])
+		}
+	}
+	if got := c.call(token, "GET", "/v2/info/import", "", 200)["import-methods"].(map[string]any)["value"]; len(got.([]any)) != 2 {
+		t.Errorf("got import methods %v, want web-download among them", got)
+	}
+	if got := c.imports(token, source(t, []byte("this is no disk"), true, 0), "queued"); got["os_glance_failed_import"] == "" {
+		t.Errorf("a file that is no disk: got %v, want a failed import", got)
+	}
+}
+
+func TestAFetchThatTheEndOfAnInvocationInterruptsGoesOnInAnother(t *testing.T) {
+	c := deploy(t)
+	c.Functions["importer"].Timeout = 32 * time.Second // it stops thirty seconds before the end: every run has two
+	_, content := c.disk(90 << 20)
+	c.imports(c.signIn("bob", "default"), source(t, content, true, 600*time.Millisecond), "active")
+	if !c.calls.did("importer", "lambda:InvokeFunction") {
+		t.Error("importer did not start itself again")
+	}
+}
+
+func TestAFetchWhoseStartIsLostBeginsWithTheNextRoundOfScrub(t *testing.T) {
+	c := deploy(t)
+	c.lose = map[string]bool{"importer": true}
+	token := c.signIn("bob", "default")
+	_, content := c.disk(9 << 20)
+	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"`+source(t, content, true, 0)+`"}}`, 202)
+	if got := c.call(token, "GET", "/v2/images/"+id, "", 200)["status"]; got != "importing" {
+		t.Errorf("got the status %v, want importing until somebody fetches", got)
+	}
+	c.mu.Lock()
+	c.lose = nil
+	c.mu.Unlock()
+	c.becomes(token, id, "active")
+}
+
+func TestADeploymentWithoutImportsRefusesThem(t *testing.T) {
+	c := deploy(t, "Imports", "off")
+	if c.Functions["importer"] != nil {
+		t.Error("the function importer is there all the same")
+	}
+	token := c.signIn("bob", "default")
+	id := c.call(token, "POST", "/v2/images", `{"name":"x","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"https://example.org/disk.raw"}}`, 400)
+}
