@@ -32,6 +32,9 @@ func (bucket) PresignPut(context.Context, string, int64, time.Duration) (images.
 func (bucket) Head(_ context.Context, key string) (images.Blob, error) {
 	return images.Blob{Key: key, VersionID: strings.Repeat("v", 32), ETag: strings.Repeat("e", 32), Size: 1 << 20}, nil
 }
+func (bucket) PresignGet(context.Context, images.Blob, string, time.Duration) (images.SignedRequest, error) {
+	return images.SignedRequest{Method: http.MethodGet}, nil
+}
 func (bucket) Delete(context.Context, string) error { return nil }
 
 // Prices of a million request units on demand in us-east-1, in dollars.
@@ -131,6 +134,13 @@ func TestCapacity(t *testing.T) {
 		must(err)
 	})
 	var upload string
+	step("add a tag", func() { must(service.AddTag(ctx, c, i.ID, "signed")) })
+	step("remove a tag", func() { must(service.RemoveTag(ctx, c, i.ID, "signed")) })
+	step("open an upload and give it up", func() {
+		v, err := service.OpenUpload(ctx, c, i.ID, images.UploadRequest{Size: 1 << 20})
+		must(err)
+		must(service.AbortUpload(ctx, c, i.ID, v.Upload.ID))
+	})
 	step("open an upload", func() {
 		v, err := service.OpenUpload(ctx, c, i.ID, images.UploadRequest{Size: 1 << 20})
 		must(err)
@@ -145,6 +155,11 @@ func TestCapacity(t *testing.T) {
 		_, err := service.Accept(ctx, i.ID, upload, "holder", images.Facts{Digests: images.Digests{MD5: strings.Repeat("a", 32), SHA512: strings.Repeat("b", 128)}, VirtualSize: 1 << 30})
 		must(err)
 	})
+	step("sign a download", func() { _, _, err := service.Download(ctx, c, i.ID); must(err) })
+	step("deactivate", func() { must(service.Deactivate(ctx, c, i.ID)) })
+	step("reactivate", func() { must(service.Reactivate(ctx, c, i.ID)) })
+	step("history", func() { _, err := service.History(ctx, c, i.ID, 0, 100); must(err) })
+	step("usage", func() { _, err := store.Usage(ctx, c.ProjectID); must(err) })
 	guest := images.Caller{UserID: "guest", ProjectID: "guest"}
 	step("add a member", func() { _, err := service.AddMember(ctx, c, i.ID, guest.ProjectID); must(err) })
 	step("accept a share", func() {
@@ -152,6 +167,23 @@ func TestCapacity(t *testing.T) {
 		must(err)
 	})
 	step("list members", func() { _, err := service.Members(ctx, c, i.ID); must(err) })
+	step("remove a member", func() {
+		_, err := service.AddMember(ctx, c, i.ID, "another")
+		must(err)
+		meter.Take()
+		must(service.RemoveMember(ctx, c, i.ID, "another"))
+	})
+	step("start an import", func() {
+		service.CheckSource = func(string) error { return nil }
+		other := create(images.Shared)
+		meter.Take()
+		_, err := service.StartImport(ctx, c, other.ID, images.ImportRequest{Method: "web-download", URI: "https://mirror.example.org/debian-13-generic-amd64.qcow2"})
+		must(err)
+	})
+	step("write a namespace", func() {
+		must(store.PutNamespace(ctx, "OS::Compute::Custom", 0, []byte(strings.Repeat("x", 3000))))
+	})
+	step("list namespaces", func() { _, err := store.Namespaces(ctx, "", 1000); must(err) })
 	step("publish", func() {
 		_, err := service.Patch(ctx, c, i.ID, 0, []images.PatchOp{{Op: "add", Name: "visibility", Value: "public"}})
 		must(err)

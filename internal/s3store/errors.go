@@ -43,7 +43,41 @@ func fault(err error, doing, key string) error {
 	if unavailable(err) {
 		return images.Wrap(images.Unavailable, fmt.Errorf("%s: %w", what, err), "The storage of images does not answer; try again")
 	}
+	if right := lacking(err); right != "" {
+		return fmt.Errorf("s3store: %s: the role or key needs %s: %w", what, right, err)
+	}
 	return fmt.Errorf("s3store: %s: %w", what, err)
+}
+
+// rights are the permissions that operations need when they are not named as the operation is: what IAM calls them nobody guesses, and the answer to HEAD has no text
+// that says so (https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html).
+var rights = map[string]string{
+	"HeadObject":              "s3:GetObject and s3:ListBucket",
+	"GetObject":               "s3:GetObject, and s3:GetObjectVersion in a versioned bucket",
+	"DeleteObject":            "s3:DeleteObject, and s3:DeleteObjectVersion in a versioned bucket",
+	"CreateMultipartUpload":   "s3:PutObject",
+	"UploadPart":              "s3:PutObject",
+	"CompleteMultipartUpload": "s3:PutObject",
+	"ListParts":               "s3:ListMultipartUploadParts",
+	"ListObjectsV2":           "s3:ListBucket",
+	"ListObjectVersions":      "s3:ListBucketVersions",
+	"ListMultipartUploads":    "s3:ListBucketMultipartUploads",
+	"HeadBucket":              "s3:ListBucket",
+}
+
+// lacking is the permission for want of which S3 refused, "" when that was not why.
+func lacking(err error) string {
+	r, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	if !answered || r.HTTPStatusCode() != http.StatusForbidden {
+		return ""
+	}
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		if right := rights[op.OperationName]; right != "" {
+			return right
+		}
+		return "s3:" + op.OperationName
+	}
+	return ""
 }
 
 // code is the name that S3 gives an error, "" when it did not answer.

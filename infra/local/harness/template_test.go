@@ -113,3 +113,35 @@ func TestEveryAlarmHasASectionInTheRunbook(t *testing.T) {
 		t.Errorf("%d alarms; an account has ten for nothing, and an idle service must cost nothing", alarms)
 	}
 }
+
+// parameter is what a person may set.
+type parameter struct {
+	Description, Default, AllowedPattern, ConstraintDescription string
+	AllowedValues                                               []any
+	MinValue                                                    any
+}
+
+func parameters(t testing.TB) map[string]parameter {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	ok(t, err)
+	var document yaml.Node
+	ok(t, yaml.Unmarshal(text, &document))
+	untag(&document)
+	var doc struct {
+		Parameters map[string]struct {
+			Description           string `yaml:"Description"`
+			Default               string `yaml:"Default"`
+			AllowedPattern        string `yaml:"AllowedPattern"`
+			ConstraintDescription string `yaml:"ConstraintDescription"`
+			AllowedValues         []any  `yaml:"AllowedValues"`
+			MinValue              any    `yaml:"MinValue"`
+		} `yaml:"Parameters"`
+	}
+	ok(t, document.Decode(&doc))
+	all := map[string]parameter{}
+	for name, p := range doc.Parameters {
+		all[name] = parameter(p)
+	}
+	return all
+}
