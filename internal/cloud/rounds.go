@@ -12,12 +12,17 @@ import (
 type Round struct {
 	// Adopt looks at the whole bucket, for objects whose event was lost and for multipart uploads that no record knows of; without it only what is due is done.
 	Adopt bool `json:"adopt"`
+	// Missing only looks for images whose bytes are gone, after a restore.
+	Missing bool `json:"missing"`
 }
 
 // Rounds is the handler of the scrub function. It goes on while there is something due and a minute left to do it in.
 func (c *Cloud) Rounds() func(context.Context, Round) (scrub.Report, error) {
 	s := c.Scrubber()
 	return func(ctx context.Context, round Round) (scrub.Report, error) {
+		if round.Missing {
+			return s.Missing(ctx)
+		}
 		if round.Adopt {
 			objects, err := s.Adopt(ctx)
 			parts, partsErr := s.Parts(ctx)

@@ -4,8 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -42,6 +47,34 @@ const (
 	readPrice  = 0.125
 	writePrice = 0.625
 )
+
+// priced are the units in the table of docs/cost.md. It checks the price of each row as well.
+func priced(t *testing.T) map[string]dynamotest.Capacity {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "cost.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]dynamotest.Capacity{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z][^|]+) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \|`).FindAllStringSubmatch(string(text), -1) {
+		figure := func(n int) float64 {
+			v, err := strconv.ParseFloat(row[n], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		c := dynamotest.Capacity{Read: figure(2), Write: figure(3)}
+		if want := (c.Read*readPrice + c.Write*writePrice) / 1000; math.Abs(want-figure(4)) > 0.0001 {
+			t.Errorf("docs/cost.md: a thousand of %s cost %.4f, not %s", row[1], want, row[4])
+		}
+		found[row[1]] = c
+	}
+	if len(found) < 20 {
+		t.Errorf("docs/cost.md has a table with %d operations", len(found))
+	}
+	return found
+}
 
 // TestCapacity measures what each operation of the service consumes, and that lists and lookups do not cost more when there is more to look through.
 func TestCapacity(t *testing.T) {
@@ -109,7 +142,16 @@ func TestCapacity(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "operation\trequests\tread units\twrite units\t$ per million\t")
+	published := priced(t)
 	line := func(name string, c dynamotest.Capacity) {
+		t.Helper()
+		if p, has := published[name]; has {
+			// What a list reads ahead depends on which of its parallel reads answers first.
+			if math.Abs(p.Read-c.Read) > 0.3*c.Read || math.Abs(p.Write-c.Write) > 0.05*c.Write {
+				t.Errorf("%s consumed %.1f read and %.0f write units; docs/cost.md says %.1f and %.0f", name, c.Read, c.Write, p.Read, p.Write)
+			}
+			delete(published, name)
+		}
 		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.0f\t%.2f\t\n", name, c.Requests, c.Read, c.Write, c.Read*readPrice+c.Write*writePrice)
 		if c.Read+c.Write == 0 {
 			t.Errorf("%s consumed nothing", name)
@@ -202,6 +244,9 @@ func TestCapacity(t *testing.T) {
 	step("delete", func() { must(service.Delete(ctx, c, i.ID)) })
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
+	}
+	for name := range published {
+		t.Errorf("docs/cost.md has units of %q, which nothing measures", name)
 	}
 	t.Logf("capacity that operations of the service consume:\n%s", table.String())
 

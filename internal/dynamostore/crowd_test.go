@@ -2,7 +2,6 @@ package dynamostore
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -72,11 +71,11 @@ func (h *heat) Option(o *dynamodb.Options) {
 	})
 }
 
-// TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition simulates ten seconds of fifty processes that each answer twenty lists of 200 public images a second,
+// TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition simulates some seconds of fifty processes that each answer twenty lists of 200 public images a second,
 // as Lambda would need for a thousand requests of 50 ms. A partition serves 3,000 read units a second
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html).
 func TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition(t *testing.T) {
-	const processes, each, seconds, limit = 50, 20, 10, 3000
+	const processes, each, seconds, keep, limit = 50, 20, 8, 5, 3000
 	h := &heat{units: map[string]float64{}}
 	client := dynamotest.Client(dynamotest.Dynoxide(t), h.Option)
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -93,13 +92,14 @@ func TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition(t *testing.T)
 	h.take()
 	crowd := make([]*Store, processes)
 	for n := range crowd {
-		// They started at different moments of the five seconds for which template.yaml's functions keep what they read.
-		late := time.Duration(n) * 5 * time.Second / processes
-		crowd[n] = New(client, table, Options{PublicFor: 5 * time.Second, Now: func() time.Time { return now.Add(late) }})
+		crowd[n] = New(client, table, Options{PublicFor: keep * time.Second, Now: func() time.Time { return now }}) // as in package cloud
 	}
 	worst, total := 0.0, 0.0
 	for second := range seconds {
-		for _, s := range crowd {
+		for n, s := range crowd {
+			if n%keep > second {
+				continue // Lambda starts it later, so that not all read in the same second
+			}
 			for range each {
 				page, err := s.List(t.Context(), &images.Query{ProjectID: "somebody", Visibility: images.Public, Limit: 200})
 				if err != nil || len(page.Images) != 200 {
@@ -108,10 +108,8 @@ func TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition(t *testing.T)
 			}
 		}
 		sum, most, where := h.take()
-		t.Logf("second %d: %.0f read units for %d lists, at most %.0f in one partition (%s)", second, sum, processes*each, most, where)
-		if second > 0 { // in the first all start at once, as after a deployment
-			worst, total = max(worst, most), total+sum
-		}
+		t.Logf("second %d: %.0f read units, at most %.0f in one partition (%s)", second, sum, most, where)
+		worst, total = max(worst, most), total+sum
 		if most > limit {
 			t.Errorf("second %d: %.0f units in the partition %s, which serves %d", second, most, where, limit)
 		}
@@ -120,5 +118,5 @@ func TestAPublicListReadAThousandTimesASecondDoesNotMeltAPartition(t *testing.T)
 	if worst > limit/10 {
 		t.Errorf("the hottest partition served %.0f units in a second; that should be far from %d", worst, limit)
 	}
-	t.Log(fmt.Sprintf("in the mean %.0f units a second; the hottest partition had %.0f in its worst second", total/(seconds-1), worst))
+	t.Logf("in the mean %.0f units a second; the hottest partition had %.0f in its worst second", total/seconds, worst)
 }

@@ -121,6 +121,33 @@ func TestATokenOfAProviderOpensItsProjects(t *testing.T) {
 	w.want(w.do("POST", "/v3/users/"+user+"/application_credentials", `{"application_credential":{"name":"x"}}`, "X-Auth-Token", scoped.header.Get("X-Subject-Token")), 403)
 }
 
+func TestUsersWhoAreAllOutsideComeInByTheirProviderAlone(t *testing.T) {
+	i := newIssuer(t)
+	w := newWorld(t, func(c *Config) {
+		c.Directory, c.Providers = Outside{"acme", "lab"}, []Provider{{ID: "corp", Issuer: i.URL, Audiences: []string{"bullion-cli"}}}
+	})
+	a := w.want(w.federate(i.token(t, w.clock.Now(), object{"groups": []string{"acme:admin", "nonesuch:admin"}})), 201)
+	unscoped := a.header.Get("X-Subject-Token")
+	scoped := w.want(w.do("POST", "/v3/auth/tokens", byToken(unscoped, inProject("acme"))), 201)
+	if scoped.at("token", "roles", 0, "name") != "admin" || scoped.at("token", "project", "id") != ProjectID("acme") {
+		t.Errorf("got %s", scoped.body)
+	}
+	token := scoped.header.Get("X-Subject-Token")
+	for _, name := range []string{"lab", "nonesuch"} {
+		w.want(w.do("POST", "/v3/auth/tokens", byToken(unscoped, inProject(name))), 401)
+	}
+	all := w.want(w.do("GET", "/v3/projects", "", "X-Auth-Token", token), 200)
+	if all.at("projects", 0, "name") != "acme" || all.at("projects", 1, "name") != "lab" || all.at("projects", 2) != nil {
+		t.Errorf("got the projects %s", all.body)
+	}
+	w.want(w.do("GET", "/v3/users", "", "X-Auth-Token", token), 200)
+	w.want(w.do("GET", "/v3/role_assignments", "", "X-Auth-Token", token), 200)
+	refused := w.want(w.do("POST", "/v3/auth/tokens", `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"erin","domain":{"id":"default"},"password":"Correct-horse-7"}}}}}`), 401)
+	if !strings.Contains(refused.body, "identity provider") {
+		t.Errorf("a password: got %s, want a hint at the provider", refused.body)
+	}
+}
+
 func TestTokensOfAProviderThatAreRefused(t *testing.T) {
 	w, i := newFederatedWorld(t)
 	w.guard(1000)

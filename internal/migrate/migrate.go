@@ -224,7 +224,7 @@ func (m *Migration) bytes(ctx context.Context, i, there *images.Image) error {
 
 // finish makes the record at the target what it is at the source.
 func (m *Migration) finish(ctx context.Context, i *images.Image) error {
-	_, err := images.Change(ctx, m.To.Store, i.ID, operator.UserID, nil, func(c *images.Image) error {
+	_, err := images.Change(ctx, m.To.Store, i.ID, images.Actor{}, nil, func(c *images.Image) error {
 		if c.Properties[unfinished] == "" {
 			return images.ErrUnchanged
 		}

@@ -42,6 +42,7 @@ type Report struct {
 	Adopted   int // objects whose event never came
 	Parts     int // multipart uploads ended that no record knew of
 	Fetching  int // imports handed to an importer, or left to one
+	Missing   int // images whose bytes are gone
 	Failed    int // records that will be tried again
 }
 

@@ -77,6 +77,7 @@ type cloud struct {
 	Functions map[string]*Lambda
 	calls     *recorder
 	store     *dynamostore.Store // the records, for tests that look at them
+	moto      aws.Config         // Cognito and Parameter Store
 	dir       string
 
 	mu      sync.Mutex
@@ -101,6 +102,7 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{calls: map[string]map[call]bool{}}, failed: map[string][]json.RawMessage{}, dir: t.TempDir()}
 
 	moto := mototest.Start(t)
+	c.moto = moto
 	pools := cognitoidentityprovider.NewFromConfig(moto)
 	pool, err := pools.CreateUserPool(ctx, &cognitoidentityprovider.CreateUserPoolInput{PoolName: aws.String("bullion")})
 	ok(t, err)

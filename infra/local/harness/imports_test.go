@@ -8,18 +8,21 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// source serves a file as mirrors do, with ranges and an ETag, or without either. Each request waits first.
-func source(t *testing.T, content []byte, ranges bool, wait time.Duration) string {
+// source serves a file as mirrors do, with ranges and an ETag, or without either. stalls says of a request, counted from 1, that it gets no answer.
+func source(t *testing.T, content []byte, ranges bool, stalls ...func(n int32, given <-chan struct{}) bool) string {
 	t.Helper()
+	var asked atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-time.After(wait):
-		case <-r.Context().Done():
-			return
+		n := asked.Add(1)
+		for _, stall := range stalls {
+			if stall(n, r.Context().Done()) {
+				return
+			}
 		}
 		if !ranges {
 			_, _ = w.Write(content) // the importer may be gone
@@ -77,23 +80,33 @@ func TestTheBuiltFunctionsFetchAnImageFromAnAddress(t *testing.T) {
 		{"as a stream", content, false},
 		{"packed", packed.Bytes(), true},
 	} {
-		if got := c.imports(token, source(t, test.body, test.ranges, 0), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
+		if got := c.imports(token, source(t, test.body, test.ranges), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
 			t.Errorf("%s: got %v bytes with the hash %v, want those of the source", test.name, got["size"], got["os_hash_value"])
 		}
 	}
 	if got := c.call(token, "GET", "/v2/info/import", "", 200)["import-methods"].(map[string]any)["value"]; len(got.([]any)) != 2 {
 		t.Errorf("got import methods %v, want web-download among them", got)
 	}
-	if got := c.imports(token, source(t, []byte("this is no disk"), true, 0), "queued"); got["os_glance_failed_import"] == "" {
+	if got := c.imports(token, source(t, []byte("this is no disk"), true), "queued"); got["os_glance_failed_import"] == "" {
 		t.Errorf("a file that is no disk: got %v, want a failed import", got)
 	}
 }
 
 func TestAFetchThatTheEndOfAnInvocationInterruptsGoesOnInAnother(t *testing.T) {
 	c := deploy(t)
-	c.Functions["importer"].Timeout = 32 * time.Second // it stops thirty seconds before the end: every run has two
+	c.Functions["importer"].Timeout = 40 * time.Second // it stops thirty seconds before the end
 	_, content := c.disk(90 << 20)
-	c.imports(c.signIn("bob", "default"), source(t, content, true, 600*time.Millisecond), "active")
+	var gaveUp atomic.Bool
+	// After some parts the source is silent, until the function has given up for the first time.
+	silent := func(n int32, given <-chan struct{}) bool {
+		if n < 6 || gaveUp.Load() {
+			return false
+		}
+		<-given
+		gaveUp.Store(true)
+		return true
+	}
+	c.imports(c.signIn("bob", "default"), source(t, content, true, silent), "active")
 	if !c.calls.did("importer", "lambda:InvokeFunction") {
 		t.Error("importer did not start itself again")
 	}
@@ -105,7 +118,7 @@ func TestAFetchWhoseStartIsLostBeginsWithTheNextRoundOfScrub(t *testing.T) {
 	token := c.signIn("bob", "default")
 	_, content := c.disk(9 << 20)
 	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
-	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"`+source(t, content, true, 0)+`"}}`, 202)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"`+source(t, content, true)+`"}}`, 202)
 	if got := c.call(token, "GET", "/v2/images/"+id, "", 200)["status"]; got != "importing" {
 		t.Errorf("got the status %v, want importing until somebody fetches", got)
 	}

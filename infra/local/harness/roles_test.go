@@ -210,17 +210,17 @@ func (c *cloud) work() {
 	c.call(token, "PUT", "/v2/images/"+id+"/file", "this is no disk", 204)
 	c.becomes(token, id, "queued")
 	_, content := c.disk(9 << 20)
-	c.imports(token, source(c.t, content, true, 0), "active")
-	c.imports(token, source(c.t, content, false, 0), "active")
-	c.imports(token, source(c.t, []byte("this is no disk"), true, 0), "queued")
-	c.imports(token, source(c.t, nil, true, 0)+"/missing", "queued")
+	c.imports(token, source(c.t, content, true), "active")
+	c.imports(token, source(c.t, content, false), "active")
+	c.imports(token, source(c.t, []byte("this is no disk"), true), "queued")
+	c.imports(token, source(c.t, nil, true)+"/missing", "queued")
 
 	// An import whose start is lost: scrub finds it due.
 	c.mu.Lock()
 	c.lose = map[string]bool{"importer": true}
 	c.mu.Unlock()
 	lost := create()
-	c.call(token, "POST", "/v2/images/"+lost+"/import", `{"method":{"name":"web-download","uri":"`+source(c.t, content, true, 0)+`"}}`, 202)
+	c.call(token, "POST", "/v2/images/"+lost+"/import", `{"method":{"name":"web-download","uri":"`+source(c.t, content, true)+`"}}`, 202)
 	c.mu.Lock()
 	c.lose = nil
 	c.mu.Unlock()
@@ -229,6 +229,7 @@ func (c *cloud) work() {
 	// Delete, with the last step left to scrub by time: it finds nothing due and looks at the bucket all the same.
 	c.call(token, "DELETE", "/v2/images/"+id, "", 204)
 	ok(c.t, c.asynchronously("scrub", []byte(`{"adopt":true}`)))
+	ok(c.t, c.asynchronously("scrub", []byte(`{"missing":true}`)))
 	ok(c.t, c.asynchronously("scrub", []byte(`{}`)))
 
 	// Users: what each asks for, and administrators of all.

@@ -3,6 +3,8 @@ package onaws_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -133,5 +135,57 @@ func TestEverythingMissingIsReportedTogether(t *testing.T) {
 	}
 	if _, _, err := onaws.NewVerifier(func(string) string { return "" }, aws.Config{}); err == nil || strings.Count(err.Error(), "is not set") != 2 {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAServiceWithoutAUserPoolNeedsProvidersAndProjects(t *testing.T) {
+	env := map[string]string{"BULLION_IDENTITY_TABLE": "t", "BULLION_KEYS_PRIVATE": "/a", "BULLION_KEYS_PUBLIC": "/b", "BULLION_PUBLIC_URL": "https://bullion.example.org", "BULLION_PROJECTS": "acme, lab"}
+	getenv := func(name string) string { return env[name] }
+	if _, err := onaws.NewService(getenv, aws.Config{}, nil); err == nil || !strings.Contains(err.Error(), "BULLION_PROVIDERS is not set") {
+		t.Errorf("got %v, want the missing variable", err)
+	}
+	env["BULLION_PROVIDERS"] = `[{"id":"corp","issuer":"https://login.example.org","audiences":["bullion"]}]`
+	service, err := onaws.NewService(getenv, aws.Config{}, nil)
+	ok(t, err)
+	if diff := cmp.Diff(identity.Outside{"acme", "lab"}, service.Directory); diff != "" || len(service.Providers) != 1 {
+		t.Errorf("got the directory %v and %d providers, want the projects alone and one", service.Directory, len(service.Providers))
+	}
+}
+
+func TestTheAccountForKeystoneIsExplainedWhenItIsMissingOrWrong(t *testing.T) {
+	value := ""
+	parameters := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if value == "" {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"__type":"ParameterNotFound"}`)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]string{"Name": "/bullion/keystone", "Value": value}})
+	}))
+	defer parameters.Close()
+	env := map[string]string{"BULLION_KEYSTONE_URL": "http://127.0.0.1:1", "BULLION_SSM_ENDPOINT": parameters.URL}
+	getenv := func(name string) string { return env[name] }
+	if _, _, err := onaws.NewVerifier(getenv, aws.Config{}); err == nil || !strings.Contains(err.Error(), "BULLION_KEYSTONE_ACCOUNT is not set") {
+		t.Errorf("got %v, want the missing variable", err)
+	}
+	env["BULLION_KEYSTONE_ACCOUNT"] = "/bullion/keystone"
+	for content, want := range map[string]string{
+		"":                      "aws ssm put-parameter --name /bullion/keystone",
+		"secret":                "the parameter /bullion/keystone is not JSON",
+		`{"user":"x"}`:          "the parameter /bullion/keystone is not JSON",
+		`{"username":"glance"}`: "a user and a password are needed",
+		`{"username":"glance","password":"secret","project":"service"}`: "sign in",
+	} {
+		value = content
+		v, authURL, err := onaws.NewVerifier(getenv, aws.Config{Region: "eu-central-1", Credentials: aws.AnonymousCredentials{}})
+		ok(t, err)
+		if authURL != env["BULLION_KEYSTONE_URL"] {
+			t.Errorf("tokens come from %s, want Keystone", authURL)
+		}
+		_, err = v.Verify(t.Context(), "gAAAAA")
+		if images.KindOf(err) != images.Unavailable || !strings.Contains(err.Error(), want) && !strings.Contains(fmt.Sprint(errors.Unwrap(err)), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v, cause %v, want Unavailable that says %q", content, err, errors.Unwrap(err), want)
+		}
 	}
 }

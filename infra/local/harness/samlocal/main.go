@@ -78,7 +78,7 @@ func run(args []string) (err error) {
 		"BULLION_S3_ENDPOINT": engine.Endpoint(), "BULLION_DYNAMODB_ENDPOINT": tables.Endpoint, "BULLION_SSM_ENDPOINT": moto, "BULLION_COGNITO_ENDPOINT": moto, "BULLION_EVENT_BUS": "",
 	}
 	environment := map[string]map[string]string{}
-	for _, f := range []string{"ImagesFunction", "UploadsFunction", "IdentityFunction", "ValidateFunction", "ScrubFunction"} {
+	for _, f := range []string{"ImagesFunction", "UploadsFunction", "IdentityFunction", "ValidateFunction", "ImporterFunction", "ScrubFunction"} {
 		environment[f] = common
 	}
 	doc, err := json.MarshalIndent(environment, "", "  ")
