@@ -63,7 +63,7 @@
 //	delete (two writes)                 5      3     42  26.62
 //	list 25 of the project              8     31      0   3.88
 //	list 25 public                      5   14.5      0   1.81
-//	list 200 of the project             9    214      0  26.75
+//	list 200 of the project            10    276      0  34.50
 //	find by name                        7      5      0   0.62
 //
 // Fifteen indexes look like many. All that an image writes in its life, from creation to deletion, costs less than a ten-thousandth of a dollar; one gigabyte of it

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -228,9 +229,10 @@ func (c *cloud) work() {
 
 	// Delete, with the last step left to scrub by time: it finds nothing due and looks at the bucket all the same.
 	c.call(token, "DELETE", "/v2/images/"+id, "", 204)
-	ok(c.t, c.asynchronously("scrub", []byte(`{"adopt":true}`)))
-	ok(c.t, c.asynchronously("scrub", []byte(`{"missing":true}`)))
-	ok(c.t, c.asynchronously("scrub", []byte(`{}`)))
+	ok(c.t, c.asynchronously("scrub", c.sample("scrub.adopt.json")))
+	ok(c.t, c.asynchronously("scrub", c.sample("scrub.missing.json")))
+	ok(c.t, c.asynchronously("scrub", c.sample("scrub.round.json")))
+	ok(c.t, c.asynchronously("importer", c.sample("importer.image.json"))) // there is no such image
 
 	// Users: what each asks for, and administrators of all.
 	bob := c.call(token, "GET", "/v3/auth/projects", "", 200)
@@ -255,4 +257,12 @@ func (c *cloud) work() {
 	c.call(token, "DELETE", credentials+"/"+made["id"].(string), "", 204)
 	c.call("", "POST", "/v3/users/"+user+"/password", `{"user":{"password":"Another-horse-8","original_password":"`+password+`"}}`, 204)
 	c.pending.Wait()
+}
+
+// sample is an event of events/, which sam local invoke -e reads as well.
+func (c *cloud) sample(file string) []byte {
+	c.t.Helper()
+	payload, err := os.ReadFile(filepath.Join(root, "events", file))
+	ok(c.t, err)
+	return payload
 }
