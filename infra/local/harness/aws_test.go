@@ -78,6 +78,7 @@ type cloud struct {
 	calls     *recorder
 	store     *dynamostore.Store // the records, for tests that look at them
 	moto      aws.Config         // Cognito and Parameter Store
+	mirror    *mirror
 	dir       string
 
 	mu      sync.Mutex
@@ -99,7 +100,7 @@ func ok(t testing.TB, err error) {
 func deploy(t *testing.T, parameters ...string) *cloud {
 	t.Helper()
 	ctx := t.Context()
-	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{calls: map[string]map[call]bool{}}, failed: map[string][]json.RawMessage{}, dir: t.TempDir()}
+	c := &cloud{t: t, Functions: map[string]*Lambda{}, calls: &recorder{calls: map[string]map[call]bool{}}, failed: map[string][]json.RawMessage{}, dir: t.TempDir(), mirror: newMirror(t)}
 
 	moto := mototest.Start(t)
 	c.moto = moto
@@ -135,7 +136,7 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 	values := map[string]string{
 		"AWS::StackName": "bullion", "AWS::Region": region, "Distribution.DomainName": "d111111abcdef8.cloudfront.net",
 		"Table": table, "IdentityTable": identityTable, "ImagesBucket": "images", "UserPool": *pool.UserPool.Id, "UserPoolClient": *app.UserPoolClient.ClientId,
-		"ImportAllow": "127.0.0.1", "AWS::Partition": "aws", "AWS::AccountId": account,
+		"ImportAllow": strings.TrimPrefix(c.mirror.URL, "http://"), "AWS::Partition": "aws", "AWS::AccountId": account,
 		"Table.Arn": arn("dynamodb", "table/"+table), "IdentityTable.Arn": arn("dynamodb", "table/"+identityTable), "ImagesBucket.Arn": arn("s3", "images"), "UserPool.Arn": arn("cognito-idp", "userpool/"+*pool.UserPool.Id),
 	}
 	for n := 0; n < len(parameters); n += 2 {

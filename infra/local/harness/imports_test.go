@@ -6,18 +6,40 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
+// mirror is a host from which imports may fetch.
+type mirror struct {
+	*httptest.Server
+	files sync.Map // http.HandlerFunc by path
+	count atomic.Int32
+}
+
+func newMirror(t *testing.T) *mirror {
+	m := &mirror{}
+	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if serve, is := m.files.Load(r.URL.Path); is {
+			serve.(http.HandlerFunc)(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	t.Cleanup(m.Close)
+	return m
+}
+
 // source serves a file as mirrors do, with ranges and an ETag, or without either. stalls says of a request, counted from 1, that it gets no answer.
-func source(t *testing.T, content []byte, ranges bool, stalls ...func(n int32, given <-chan struct{}) bool) string {
-	t.Helper()
+func (c *cloud) source(content []byte, ranges bool, stalls ...func(n int32, given <-chan struct{}) bool) string {
 	var asked atomic.Int32
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	path := fmt.Sprintf("/disk-%d.raw", c.mirror.count.Add(1))
+	c.mirror.files.Store(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := asked.Add(1)
 		for _, stall := range stalls {
 			if stall(n, r.Context().Done()) {
@@ -31,8 +53,7 @@ func source(t *testing.T, content []byte, ranges bool, stalls ...func(n int32, g
 		w.Header().Set("ETag", `"one"`)
 		http.ServeContent(w, r, "disk.raw", time.Time{}, bytes.NewReader(content))
 	}))
-	t.Cleanup(s.Close)
-	return s.URL + "/disk.raw"
+	return c.mirror.URL + path
 }
 
 // imports makes an image, has it fetched and waits until it is as it should be.
@@ -80,14 +101,14 @@ func TestTheBuiltFunctionsFetchAnImageFromAnAddress(t *testing.T) {
 		{"as a stream", content, false},
 		{"packed", packed.Bytes(), true},
 	} {
-		if got := c.imports(token, source(t, test.body, test.ranges), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
+		if got := c.imports(token, c.source(test.body, test.ranges), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
 			t.Errorf("%s: got %v bytes with the hash %v, want those of the source", test.name, got["size"], got["os_hash_value"])
 		}
 	}
 	if got := c.call(token, "GET", "/v2/info/import", "", 200)["import-methods"].(map[string]any)["value"]; len(got.([]any)) != 2 {
 		t.Errorf("got import methods %v, want web-download among them", got)
 	}
-	if got := c.imports(token, source(t, []byte("this is no disk"), true), "queued"); got["os_glance_failed_import"] == "" {
+	if got := c.imports(token, c.source([]byte("this is no disk"), true), "queued"); got["os_glance_failed_import"] == "" {
 		t.Errorf("a file that is no disk: got %v, want a failed import", got)
 	}
 }
@@ -106,7 +127,7 @@ func TestAFetchThatTheEndOfAnInvocationInterruptsGoesOnInAnother(t *testing.T) {
 		gaveUp.Store(true)
 		return true
 	}
-	c.imports(c.signIn("bob", "default"), source(t, content, true, silent), "active")
+	c.imports(c.signIn("bob", "default"), c.source(content, true, silent), "active")
 	if !c.calls.did("importer", "lambda:InvokeFunction") {
 		t.Error("importer did not start itself again")
 	}
@@ -118,7 +139,7 @@ func TestAFetchWhoseStartIsLostBeginsWithTheNextRoundOfScrub(t *testing.T) {
 	token := c.signIn("bob", "default")
 	_, content := c.disk(9 << 20)
 	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
-	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"`+source(t, content, true)+`"}}`, 202)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"`+c.source(content, true)+`"}}`, 202)
 	if got := c.call(token, "GET", "/v2/images/"+id, "", 200)["status"]; got != "importing" {
 		t.Errorf("got the status %v, want importing until somebody fetches", got)
 	}

@@ -121,11 +121,17 @@ func callsOf(r *http.Request) []call {
 		if service == "dynamodb" {
 			return tableCalls(operation, body)
 		}
-		var in struct{ Name, UserPoolId string }
+		var in struct {
+			Name, UserPoolId string
+			Entries          []struct{ EventBusName string }
+		}
 		_ = json.Unmarshal(body, &in)
 		resource := "userpool/" + in.UserPoolId
-		if service == "ssm" {
+		switch {
+		case service == "ssm":
 			resource = "parameter" + in.Name
+		case service == "events" && len(in.Entries) > 0:
+			resource = "event-bus/" + in.Entries[0].EventBusName
 		}
 		return []call{{Action: service + ":" + operation, Resource: arn(service, resource)}}
 	}

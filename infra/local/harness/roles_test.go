@@ -108,7 +108,7 @@ var unseen = map[string]string{
 // TestEachRoleIsWhatTheCodeCallsAndNoMore drives the functions through their work with a recorder before every service, and compares what they called, on which
 // resource, with what the role of each allows.
 func TestEachRoleIsWhatTheCodeCallsAndNoMore(t *testing.T) {
-	c := deploy(t)
+	c := deploy(t, "ComputeProxy", "on")
 	c.work()
 	for _, function := range slices.Sorted(maps.Keys(c.Functions)) {
 		allowed := permissions(t, c.Template, function)
@@ -196,11 +196,12 @@ func (c *cloud) work() {
 		c.call(token, "GET", "/v2/images/"+id+"/members", "", 200)
 		c.call(token, "GET", "/v2/images?sort=size:asc", "", 200)
 		c.call(token, "GET", "/v2/images/"+id+"/history", "", 200)
-		c.call(token, "PATCH", "/v2/images/"+id, `[{"op":"replace","path":"/name","value":"other"}]`, 200)
+		c.bullion("image", "set", "--name", "other", id)
 		c.bullion("image", "save", "--file", filepath.Join(files, path.Base(file)), id)
 		c.call(token, "DELETE", "/v2/images/"+id+"/members/22222222222222222222222222222222", "", 204)
 		c.bullion("image", "delete", "--yes", id)
 	}
+	c.call(token, "GET", "/v2.1/images/detail", "", 200)
 	create := func() string {
 		return c.call(token, "POST", "/v2/images", `{"name":"x","disk_format":"qcow2","container_format":"bare"}`, 201)["id"].(string)
 	}
@@ -211,17 +212,17 @@ func (c *cloud) work() {
 	c.call(token, "PUT", "/v2/images/"+id+"/file", "this is no disk", 204)
 	c.becomes(token, id, "queued")
 	_, content := c.disk(9 << 20)
-	c.imports(token, source(c.t, content, true), "active")
-	c.imports(token, source(c.t, content, false), "active")
-	c.imports(token, source(c.t, []byte("this is no disk"), true), "queued")
-	c.imports(token, source(c.t, nil, true)+"/missing", "queued")
+	c.imports(token, c.source(content, true), "active")
+	c.imports(token, c.source(content, false), "active")
+	c.imports(token, c.source([]byte("this is no disk"), true), "queued")
+	c.imports(token, c.mirror.URL+"/missing", "queued")
 
 	// An import whose start is lost: scrub finds it due.
 	c.mu.Lock()
 	c.lose = map[string]bool{"importer": true}
 	c.mu.Unlock()
 	lost := create()
-	c.call(token, "POST", "/v2/images/"+lost+"/import", `{"method":{"name":"web-download","uri":"`+source(c.t, content, true)+`"}}`, 202)
+	c.call(token, "POST", "/v2/images/"+lost+"/import", `{"method":{"name":"web-download","uri":"`+c.source(content, true)+`"}}`, 202)
 	c.mu.Lock()
 	c.lose = nil
 	c.mu.Unlock()
