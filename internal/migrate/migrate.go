@@ -190,7 +190,7 @@ var operator = images.Caller{UserID: "migration", UserName: "migration", Project
 func (m *Migration) bytes(ctx context.Context, i, there *images.Image) error {
 	if there != nil && there.Upload != nil {
 		if there.Upload.Live() {
-			if err := m.To.ExpireUpload(ctx, there); err != nil {
+			if err := m.To.AbortUpload(ctx, operator, i.ID, there.Upload.ID); err != nil {
 				return fmt.Errorf("clear away what an earlier run left: %w", err)
 			}
 		} else if err := m.To.FinishUpload(ctx, there); err != nil {

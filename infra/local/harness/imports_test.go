@@ -57,9 +57,9 @@ func (c *cloud) source(content []byte, ranges bool, stalls ...func(n int32, give
 }
 
 // imports makes an image, has it fetched and waits until it is as it should be.
-func (c *cloud) imports(token, uri string, want string) map[string]any {
+func (c *cloud) imports(token, format, uri, want string) map[string]any {
 	c.t.Helper()
-	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
+	id := c.call(token, "POST", "/v2/images", `{"name":"fetched","disk_format":"`+format+`","container_format":"bare"}`, 201)["id"].(string)
 	body, err := json.Marshal(map[string]any{"method": map[string]string{"name": "web-download", "uri": uri}})
 	ok(c.t, err)
 	c.call(token, "POST", "/v2/images/"+id+"/import", string(body), 202)
@@ -101,14 +101,14 @@ func TestTheBuiltFunctionsFetchAnImageFromAnAddress(t *testing.T) {
 		{"as a stream", content, false},
 		{"packed", packed.Bytes(), true},
 	} {
-		if got := c.imports(token, c.source(test.body, test.ranges), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
+		if got := c.imports(token, "raw", c.source(test.body, test.ranges), "active"); got["os_hash_value"] != hex.EncodeToString(sum[:]) || got["size"] != float64(len(content)) {
 			t.Errorf("%s: got %v bytes with the hash %v, want those of the source", test.name, got["size"], got["os_hash_value"])
 		}
 	}
 	if got := c.call(token, "GET", "/v2/info/import", "", 200)["import-methods"].(map[string]any)["value"]; len(got.([]any)) != 2 {
 		t.Errorf("got import methods %v, want web-download among them", got)
 	}
-	if got := c.imports(token, c.source([]byte("this is no disk"), true), "queued"); got["os_glance_failed_import"] == "" {
+	if got := c.imports(token, "qcow2", c.source([]byte("this is no disk"), true), "queued"); got["os_glance_failed_import"] == "" {
 		t.Errorf("a file that is no disk: got %v, want a failed import", got)
 	}
 }
@@ -127,7 +127,7 @@ func TestAFetchThatTheEndOfAnInvocationInterruptsGoesOnInAnother(t *testing.T) {
 		gaveUp.Store(true)
 		return true
 	}
-	c.imports(c.signIn("bob", "default"), c.source(content, true, silent), "active")
+	c.imports(c.signIn("bob", "default"), "raw", c.source(content, true, silent), "active")
 	if !c.calls.did("importer", "lambda:InvokeFunction") {
 		t.Error("importer did not start itself again")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -209,13 +210,19 @@ func (c *cloud) work() {
 	id := create()
 	upload := c.call(token, "POST", "/v2/images/"+id+"/uploads", `{"size":104857600}`, 201)["id"].(string)
 	c.call(token, "DELETE", "/v2/images/"+id+"/uploads/"+upload, "", 204)
-	c.call(token, "PUT", "/v2/images/"+id+"/file", "this is no disk", 204)
+	r, err := http.NewRequest("PUT", c.URL+"/v2/images/"+id+"/file", strings.NewReader("this is no disk"))
+	ok(c.t, err)
+	r.Header.Set("X-Auth-Token", token)
+	r.Header.Set("Content-Type", "application/octet-stream")
+	res, err := http.DefaultTransport.RoundTrip(r)
+	ok(c.t, err)
+	ok(c.t, res.Body.Close())
 	c.becomes(token, id, "queued")
 	_, content := c.disk(9 << 20)
-	c.imports(token, c.source(content, true), "active")
-	c.imports(token, c.source(content, false), "active")
-	c.imports(token, c.source([]byte("this is no disk"), true), "queued")
-	c.imports(token, c.mirror.URL+"/missing", "queued")
+	c.imports(token, "raw", c.source(content, true), "active")
+	c.imports(token, "raw", c.source(content, false), "active")
+	c.imports(token, "qcow2", c.source([]byte("this is no disk"), true), "queued")
+	c.imports(token, "raw", c.mirror.URL+"/missing", "queued")
 
 	// An import whose start is lost: scrub finds it due.
 	c.mu.Lock()
