@@ -170,6 +170,9 @@ func starts(ctx context.Context, format, file, firmware, says string) error {
 	go func() { ended <- machine.Wait() }()
 	defer func() { cancel(); <-ended }()
 	for !strings.Contains(console.String(), says) {
+		if strings.Contains(console.String(), "Kernel panic") {
+			return errors.New("the kernel gave up:\n" + console.String())
+		}
 		select {
 		case err := <-ended:
 			ended <- err
