@@ -189,11 +189,7 @@ var operator = images.Caller{UserID: "migration", UserName: "migration", Project
 // bytes carries the bytes of one image. What an earlier run left half done goes first.
 func (m *Migration) bytes(ctx context.Context, i, there *images.Image) error {
 	if there != nil && there.Upload != nil {
-		if there.Upload.Live() {
-			if err := m.To.AbortUpload(ctx, operator, i.ID, there.Upload.ID); err != nil {
-				return fmt.Errorf("clear away what an earlier run left: %w", err)
-			}
-		} else if err := m.To.FinishUpload(ctx, there); err != nil {
+		if err := m.clear(ctx, there); err != nil {
 			return fmt.Errorf("clear away what an earlier run left: %w", err)
 		}
 	}
@@ -220,6 +216,24 @@ func (m *Migration) bytes(ctx context.Context, i, there *images.Image) error {
 		return m.verify(ctx, copied)
 	}
 	return nil
+}
+
+// clear ends the upload of an earlier run, which is dead: the source is open to one run at a time.
+func (m *Migration) clear(ctx context.Context, there *images.Image) error {
+	if there.Upload.State != images.UploadOpen {
+		return m.To.FinishUpload(ctx, there)
+	}
+	dead, err := images.Change(ctx, m.To.Store, there.ID, images.Actor{}, nil, func(c *images.Image) error {
+		if c.Upload == nil || c.Upload.ID != there.Upload.ID || c.Upload.State != images.UploadOpen {
+			return images.ErrUnchanged
+		}
+		c.Upload.ExpiresAt = c.Upload.CreatedAt
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return m.To.ExpireUpload(ctx, dead)
 }
 
 // finish makes the record at the target what it is at the source.
