@@ -132,7 +132,6 @@ func (t *truth) visible(id, project string, from int) bool {
 	return false
 }
 
-
 func (t *truth) judgeUpload(was, is *images.Image) {
 	if was == nil || was.Upload == nil {
 		return
