@@ -384,14 +384,21 @@ func (a *api) changeMetadata(r *http.Request, edit func(map[string]string) error
 
 // metadataBody reads {"metadata": {…}} or {"meta": {…}}.
 func metadataBody(w http.ResponseWriter, r *http.Request, name string) (map[string]string, error) {
-	var body map[string]map[string]string
+	var body map[string]map[string]*string
 	if err := decode(w, r, &body); err != nil {
 		return nil, err
 	}
 	if len(body) != 1 || body[name] == nil {
 		return nil, images.Errorf(images.Invalid, `The body must be like {%q: {"key": "value"}}.`, name)
 	}
-	return body[name], nil
+	items := map[string]string{}
+	for key, value := range body[name] {
+		if value == nil {
+			return nil, images.Errorf(images.Invalid, "The value of %.100q is null; it must be a text.", key)
+		}
+		items[key] = *value
+	}
+	return items, nil
 }
 
 func (a *api) computeAddMetadata(w http.ResponseWriter, r *http.Request) error {

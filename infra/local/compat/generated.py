@@ -72,7 +72,7 @@ def run(host, session, seed, parameters):
 
 
 def main():
-    host = Bulliond("--inspection", "lenient", "--boot", "off")
+    host = Bulliond("--inspection", "lenient", "--boot", "off", "--compute-proxy")
     session = Session(host, "root")
     failed = run(host, session, 1, {})
     failed = run(host, session, 2, fixture(session, host.project_id("second"))) or failed
