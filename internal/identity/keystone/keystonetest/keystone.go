@@ -45,7 +45,7 @@ func Run(ctx context.Context, dir string) (url string, stop func(), err error) {
 	}
 	config := filepath.Join(dir, "keystone.conf")
 	text := fmt.Sprintf(`[DEFAULT]
-log_dir = %[1]s
+use_stderr = true
 [database]
 connection = sqlite:///%[1]s/keystone.db
 [token]
@@ -77,12 +77,14 @@ key_repository = %[1]s/credential
 		{"bootstrap", "--bootstrap-password", Password, "--bootstrap-public-url", url + "/v3", "--bootstrap-region-id", "RegionOne"},
 	} {
 		cmd := exec.CommandContext(ctx, "keystone-manage", append([]string{"--config-file", config}, args...)...)
+		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", nil, fmt.Errorf("keystone-manage %s: %w\n%s", args[0], err, out)
 		}
 	}
 	cmd := exec.Command("keystone-wsgi-public", "--host", host, "--port", port)
 	cmd.Env = append(os.Environ(), "OS_KEYSTONE_CONFIG_FILES="+config)
+	cmd.Dir = dir // Python wants a directory that is there, and the S3 engine of an earlier test took this process to one that is gone
 	stop, err = proctest.Start(address, cmd)
 	return url, stop, err
 }
