@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bullion/internal/identity"
+	"bullion/internal/images"
 	"bullion/internal/metrics"
 )
 
@@ -227,9 +229,11 @@ func (c *cloud) work() {
 	res, err := http.DefaultTransport.RoundTrip(r)
 	ok(c.t, err)
 	ok(c.t, res.Body.Close())
+	c.becomes(token, id, "queued")
 	_, content := c.disk(9 << 20)
 	c.imports(token, "raw", c.source(content, true), "active")
 	c.imports(token, "raw", c.source(content, false), "active")
+	c.imports(token, "qcow2", c.source([]byte("this is no disk"), true), "queued")
 	c.imports(token, "raw", c.mirror.URL+"/missing", "queued")
 
 	// An import whose start is lost: scrub finds it due.
@@ -242,6 +246,23 @@ func (c *cloud) work() {
 	c.lose = nil
 	c.mu.Unlock()
 	c.scrub(c.sample("scrub.round.json"))
+	c.becomes(token, lost, "queued") // as a raw disk is no qcow2
+
+	// A file whose news is lost on every way: scrub examines it.
+	c.mu.Lock()
+	c.lose, c.deliver = map[string]bool{"validate": true}, func(func() error) {}
+	c.mu.Unlock()
+	file, _ := c.disk(9 << 20)
+	unheard, verdict := c.upload(file)
+	for c.record(unheard).Status != images.StatusImporting {
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.mu.Lock()
+	c.lose, c.deliver = nil, nil
+	c.mu.Unlock()
+	c.leaseEnds(unheard, 0)
+	c.becomes(token, unheard, "active")
+	ok(c.t, <-verdict)
 
 	// Delete, with the last step left to scrub by time: it finds nothing due and looks at the bucket all the same.
 	c.call(token, "DELETE", "/v2/images/"+id, "", 204)
