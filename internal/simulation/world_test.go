@@ -25,6 +25,7 @@ import (
 	"bullion/internal/api"
 	"bullion/internal/event"
 	"bullion/internal/fetch"
+	"bullion/internal/fetch/fetchtest"
 	"bullion/internal/images"
 	"bullion/internal/importer"
 	"bullion/internal/policy"
@@ -323,27 +324,12 @@ func newSource(files []file) *source {
 			rw.Header().Set("ETag", `"1"`)
 		}
 		if strings.HasPrefix(name, "cutting") && s.asked%3 == 1 {
-			rw = &cutting{rw, len(body) / 2}
+			rw = fetchtest.Cut(rw, len(body)/2)
 		}
 		http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(body))
 	}), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go s.server.Serve(s)
 	return s
-}
-
-// cutting ends the connection after so many bytes of the body.
-type cutting struct {
-	http.ResponseWriter
-	left int
-}
-
-func (c *cutting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p[:min(len(p), c.left)])
-	if c.left -= n; c.left == 0 {
-		c.ResponseWriter.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	return n, err
 }
 
 func (s *source) dial(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/hex"
-	"encoding/json"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"bullion/infra/local/harness"
+	"bullion/infra/local/harness/harnesstest"
 	"bullion/infra/local/host"
 	"bullion/internal/proctest"
 )
@@ -194,22 +194,7 @@ func TestBulliondNamesWhatIsWrongWithAGateway(t *testing.T) {
 	}
 }
 
-// call makes a request and returns the JSON of the answer, which must have the status.
 func (c *cloud) call(token, method, path, body string, want int) map[string]any {
 	c.t.Helper()
-	r, err := http.NewRequest(method, c.URL+path, strings.NewReader(body))
-	ok(c.t, err)
-	r.Header.Set("X-Auth-Token", token)
-	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultTransport.RoundTrip(r)
-	ok(c.t, err)
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	ok(c.t, err)
-	if res.StatusCode != want {
-		c.t.Fatalf("%s %s: got %s, want %d\n%s", method, path, res.Status, want, text)
-	}
-	var doc map[string]any
-	_ = json.Unmarshal(text, &doc) // not every answer is JSON
-	return doc
+	return harnesstest.Call(c.t, token, method, c.URL+path, body, want)
 }

@@ -3,14 +3,10 @@
 package chaostest
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +14,8 @@ import (
 	"testing"
 
 	"bullion/infra/local/harness"
+	"bullion/infra/local/harness/harnesstest"
 	"bullion/internal/dynamostore/dynamotest"
-	"bullion/internal/identity"
 	"bullion/internal/identity/mototest"
 )
 
@@ -95,16 +91,5 @@ func deploy(t *testing.T, change func(*harness.Config)) *cloud {
 
 func (c *cloud) signIn(user, project string) string {
 	c.t.Helper()
-	body, err := json.Marshal(map[string]any{"auth": map[string]any{
-		"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{"name": user, "domain": map[string]string{"id": "default"}, "password": harness.Password}}},
-		"scope":    map[string]any{"project": map[string]any{"id": identity.ProjectID(project)}}}})
-	ok(c.t, err)
-	res, err := http.Post(c.URL+"/v3/auth/tokens", "application/json", bytes.NewReader(body))
-	ok(c.t, err)
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusCreated {
-		text, _ := io.ReadAll(res.Body) // for the message
-		c.t.Fatalf("sign in: %s %s", res.Status, text)
-	}
-	return res.Header.Get("X-Subject-Token")
+	return harnesstest.SignIn(c.t, c.URL, user, harness.Password, project)
 }

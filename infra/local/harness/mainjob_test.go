@@ -2,10 +2,7 @@ package harness
 
 import (
 	"bytes"
-	"encoding/json"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +13,7 @@ import (
 
 	"fmt"
 
-	"bullion/internal/identity"
+	"bullion/infra/local/harness/harnesstest"
 )
 
 // disk writes a raw image of that many bytes.
@@ -212,40 +209,12 @@ func TestColdStartsAreShown(t *testing.T) {
 
 func (c *cloud) signIn(user, project string) string {
 	c.t.Helper()
-	body, err := json.Marshal(map[string]any{"auth": map[string]any{
-		"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{"name": user, "domain": map[string]string{"id": "default"}, "password": password}}},
-		"scope":    map[string]any{"project": map[string]any{"id": identity.ProjectID(project)}}}})
-	ok(c.t, err)
-	res, err := http.Post(c.URL+"/v3/auth/tokens", "application/json", bytes.NewReader(body))
-	ok(c.t, err)
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusCreated {
-		text, _ := io.ReadAll(res.Body) // for the message
-		c.t.Fatalf("sign in: %s %s", res.Status, text)
-	}
-	return res.Header.Get("X-Subject-Token")
+	return harnesstest.SignIn(c.t, c.URL, user, password, project)
 }
 
-// call makes a request and returns the JSON of the answer, which must have the status.
 func (c *cloud) call(token, method, path, body string, want int) map[string]any {
 	c.t.Helper()
-	r, err := http.NewRequest(method, c.URL+path, strings.NewReader(body))
-	ok(c.t, err)
-	if token != "" {
-		r.Header.Set("X-Auth-Token", token)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultTransport.RoundTrip(r)
-	ok(c.t, err)
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	ok(c.t, err)
-	if res.StatusCode != want {
-		c.t.Fatalf("%s %s: got %s, want %d\n%s", method, path, res.Status, want, text)
-	}
-	var doc map[string]any
-	_ = json.Unmarshal(text, &doc) // not every answer is JSON
-	return doc
+	return harnesstest.Call(c.t, token, method, c.URL+path, body, want)
 }
 
 // objects are the files in the bucket.

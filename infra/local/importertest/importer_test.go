@@ -32,6 +32,7 @@ import (
 
 	"bullion/infra/local/enginetest"
 	"bullion/internal/fetch"
+	"bullion/internal/fetch/fetchtest"
 	"bullion/internal/images"
 	"bullion/internal/importer"
 	"bullion/internal/policy"
@@ -167,21 +168,6 @@ func file(w http.ResponseWriter, r *http.Request, data []byte) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 
-// cutting ends the connection after so many bytes of the body.
-type cutting struct {
-	http.ResponseWriter
-	left int
-}
-
-func (c *cutting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p[:min(len(p), c.left)])
-	if c.left -= n; c.left == 0 {
-		c.ResponseWriter.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	return n, err
-}
-
 func TestTheEndStateAndTheSentenceOfEverySource(t *testing.T) {
 	data := noise(17 << 20) // two parts
 	small := noise(300 << 10)
@@ -203,13 +189,13 @@ func TestTheEndStateAndTheSentenceOfEverySource(t *testing.T) {
 		}},
 		{"a source that resets at random", "", data, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n == 1 || n == 2 {
-				w = &cutting{w, 1 + rand.IntN(1<<20)}
+				w = fetchtest.Cut(w, 1+rand.IntN(1<<20))
 			}
 			file(w, r, data)
 		}},
 		{"a source that always resets", "broke off", data, func(n int, w http.ResponseWriter, r *http.Request) {
 			if n > 0 {
-				w = &cutting{w, 1 << 19}
+				w = fetchtest.Cut(w, 1<<19)
 			}
 			file(w, r, data)
 		}},
