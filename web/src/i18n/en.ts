@@ -554,7 +554,7 @@ export const en = {
     otherFile: (name: string) => `This is not the file that the upload was begun with (${name}). Choose that one.`,
     otherSize: (want: number, have: number) =>
       `The upload was begun with a file of ${want.toLocaleString('en')} bytes; this one has ${have.toLocaleString('en')}.`,
-    otherTab: 'The image is being uploaded in another tab of this browser.',
+    otherTab: 'The image is being uploaded in another tab of this browser. Should that tab close, the upload goes on here.',
     sizeChanged: 'The file has another size than the upload was begun with.',
     partRefused: (part: number, status: number) => `The storage refused part ${part} with the status ${status}.`,
     storageUnreachable: 'The storage cannot be reached.',

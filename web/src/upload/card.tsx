@@ -5,7 +5,7 @@ import FileInput from '@cloudscape-design/components/file-input';
 import ProgressBar from '@cloudscape-design/components/progress-bar';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { duration, percent, rate, size } from '../ui/format';
@@ -91,20 +91,29 @@ export function UploadCard({ item, header }: { item: Item; header?: ReactNode })
 /** Asks for the file of an upload that is open, and goes on with it. */
 export function Resume({ image, name, upload }: { image: string; name: string; upload: string }) {
   const [problem, setProblem] = useState('');
+  const [elsewhere, setElsewhere] = useState(false);
+  const left = useRef<AbortController>(null);
+  useEffect(() => () => left.current?.abort(), []);
   async function choose(file: File | undefined) {
     if (!file) return;
+    left.current?.abort();
+    left.current = new AbortController();
+    const { signal } = left.current;
     setProblem('');
+    setElsewhere(false);
     try {
-      await goOn(image, name, upload, file);
+      await goOn(image, name, upload, file, () => setElsewhere(true), signal);
     } catch (error) {
       setProblem(reason(error));
     }
+    setElsewhere(false);
   }
   return (
     <SpaceBetween size="xs">
       <FileInput value={[]} onChange={({ detail }) => void choose(detail.value[0])} ariaLabel={t.upload.chooseOf(name)}>
         {t.upload.choose}
       </FileInput>
+      {elsewhere && <StatusIndicator type="pending">{t.upload.otherTab}</StatusIndicator>}
       {problem && <StatusIndicator type="error">{problem}</StatusIndicator>}
     </SpaceBetween>
   );

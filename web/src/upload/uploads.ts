@@ -28,31 +28,54 @@ export const panel = store(false);
 /** Counts up whenever an upload changes what the service has, so that lists ask again. */
 export const landed = store(0);
 
-const runners = new Map<string, { runner: Runner; item: Omit<Item, 'state' | 'rate'>; mark: string; release?: () => void }>();
+const runners = new Map<string, { runner: Runner; item: Omit<Item, 'state' | 'rate'>; mark: string; release: () => void }>();
 
 /** Puts a file into the queue: the files go one after the other, each as fast as the line allows. */
 export async function begin(imageId: string, imageName: string, file: File): Promise<void> {
-  await enqueue(imageId, imageName, file, await fingerprint(file));
+  const mark = await fingerprint(file);
+  const release = await lock(imageId);
+  if (!release) throw new Error(t.upload.otherTab);
+  enqueue(imageId, imageName, file, mark, release);
   advance();
 }
 
 export class OtherFile extends Error {}
-export class OtherTab extends Error {}
 
-/** Goes on with an upload that is open, begun before a reload, in another tab or on another machine. */
-export async function goOn(imageId: string, imageName: string, uploadId: string, file: File): Promise<void> {
+/**
+ * Goes on with an upload that is open, begun before a reload, in another tab or on another machine. While another tab of this browser sends it,
+ * elsewhere is called once and the upload waits for that tab to close or to end it; signal gives up waiting.
+ */
+export async function goOn(
+  imageId: string,
+  imageName: string,
+  uploadId: string,
+  file: File,
+  elsewhere: () => void,
+  signal: AbortSignal,
+): Promise<void> {
   const known = interrupted.get().find((r) => r.image === imageId);
   if (known && !(await sameFile(known, file))) throw new OtherFile(t.upload.otherFile(known.fileName));
-  const upload = await take(api.GET('/v2/images/{id}/uploads/{upload}', { params: { path: { id: imageId, upload: uploadId } } }));
-  if (upload.size !== file.size) throw new OtherFile(t.upload.otherSize(upload.size, file.size));
-  const runner = await enqueue(imageId, imageName, file, known?.fingerprint ?? (await fingerprint(file)));
+  const ask = () => take(api.GET('/v2/images/{id}/uploads/{upload}', { params: { path: { id: imageId, upload: uploadId } } }));
+  const { size } = await ask();
+  if (size !== file.size) throw new OtherFile(t.upload.otherSize(size, file.size));
+  const mark = known?.fingerprint ?? (await fingerprint(file));
+  let release = await lock(imageId);
+  if (!release) {
+    elsewhere();
+    release = await lock(imageId, signal);
+  }
+  if (!release) return;
+  const upload = await ask().catch((error: unknown) => {
+    release();
+    throw error;
+  });
+  if (upload.state !== 'open') return release(); // the other tab ended it, and the page shows how
+  const runner = enqueue(imageId, imageName, file, mark, release);
   interrupted.set(interrupted.get().filter((r) => r.image !== imageId));
   runner.dispatch({ is: 'adopt', plan: planOf(upload) });
 }
 
-async function enqueue(imageId: string, imageName: string, file: File, mark: string): Promise<Runner> {
-  const release = await lock(imageId);
-  if (!release) throw new OtherTab(t.upload.otherTab);
+function enqueue(imageId: string, imageName: string, file: File, mark: string, release: () => void): Runner {
   const now = session.get();
   const project = now.is === 'out' ? '' : now.session.project.id;
   const runner = new Runner(imageId, file, (quick) => changed(imageId, quick));
@@ -63,17 +86,20 @@ async function enqueue(imageId: string, imageName: string, file: File, mark: str
   return runner;
 }
 
-/** One tab at a time sends an image. Resolves to what ends the hold, or undefined when another tab has it. */
-function lock(imageId: string): Promise<(() => void) | undefined> {
+/**
+ * One tab at a time sends an image. Resolves to what ends the hold, or to undefined: at once when another tab has it, or with a signal when that ends the
+ * wait for it.
+ */
+function lock(imageId: string, signal?: AbortSignal): Promise<(() => void) | undefined> {
   if (!navigator.locks) return Promise.resolve(() => {}); // only over HTTPS or on localhost
-  runners.get(imageId)?.release?.();
+  runners.get(imageId)?.release();
   return new Promise((resolve, reject) => {
     navigator.locks
-      .request(`bullion.upload.${imageId}`, { ifAvailable: true }, (held) => {
+      .request(`bullion.upload.${imageId}`, signal ? { signal } : { ifAvailable: true }, (held) => {
         if (!held) return resolve(undefined);
         return new Promise<void>((release) => resolve(() => release()));
       })
-      .catch(reject);
+      .catch((error: unknown) => (signal?.aborted ? resolve(undefined) : reject(error)));
   });
 }
 
@@ -96,7 +122,7 @@ function changed(imageId: string, quick: boolean): void {
   if (state.phase === 'sending') void note(imageId);
   if (state.phase === 'validating' || over(state)) {
     void forget(imageId);
-    entry.release?.();
+    entry.release();
   }
   const name = entry.item.imageName;
   if (state.phase === 'active') announce(imageId, 'success', t.upload.notifyDone(name));
@@ -156,7 +182,7 @@ export function cancel(imageId: string): void {
 export function dismiss(imageId: string): void {
   const entry = runners.get(imageId);
   if (!entry || busy(entry.runner.state)) return;
-  entry.release?.();
+  entry.release();
   runners.delete(imageId);
   phases.delete(imageId);
   publish();
@@ -217,7 +243,7 @@ export function startUploads(): void {
     if (now.is === 'out') {
       for (const { runner, release } of runners.values()) {
         runner.dispatch({ is: 'pause' });
-        release?.();
+        release();
       }
       runners.clear();
       publish();
