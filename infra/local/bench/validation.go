@@ -153,7 +153,7 @@ func uploadedObject(ctx context.Context, s *images.Service, v *validation.Valida
 func inspection() error {
 	fmt.Printf("\n%-14s %10s %10s %8s %10s %12s\n", "inspection", "disk", "ms", "GETs", "MiB read", "MiB alloc'd")
 	for _, form := range corpus.Forms {
-		for _, size := range []int64{8 << 20, 1 << 30, 64 << 30, 1 << 40} {
+		for _, size := range []int64{1 << 20, 1 << 30, 64 << 30, 1 << 40} {
 			m, format := corpus.As(form, corpus.DebianGuest(size))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

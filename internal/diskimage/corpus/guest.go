@@ -314,8 +314,15 @@ func ext4Image(size int, release string) []byte {
 	return b
 }
 
-// DebianGuest is a [DebianDisk] with a small ext4 root whose os-release says Debian 12.
+// DebianGuest is a [DebianDisk] with a small ext4 root whose os-release says Debian 12. Below 8 MiB there is no room for an EFI system partition: the
+// disk, of 1 MiB at least, boots with BIOS alone.
 func DebianGuest(size int64) *Image {
+	if size < guestSize {
+		const bootAt, bootEnd, rootAt = 40, 71, 128
+		rootEnd := size/sector - 41
+		m := NewImage(size).Put(0, bootCode).gpt(gptPart{biosBootGUID, bootAt, bootEnd}, gptPart{rootX64GUID, rootAt, uint64(rootEnd)})
+		return m.Put(bootAt*sector, Random(8192, 3)).Put(rootAt*sector, ext4Image(int(rootEnd-rootAt+1)*sector, debianRelease))
+	}
 	return DebianDisk(size, FromBytes(ext4Image((rootEnd-rootAt+1)*sector, debianRelease)))
 }
 
