@@ -20,6 +20,7 @@ import glance_command
 import gophercloud
 import openstack_command
 import table
+import terraform
 from awslocal import AWSLocal
 from bulliond import Bulliond, Source
 from client import Client, Origin
@@ -67,7 +68,7 @@ def sdk(host, file, origin):
     return c
 
 
-DRIVES = {"gophercloud": gophercloud.drive}
+DRIVES = {"gophercloud": gophercloud.drive, "terraform": terraform.drive}
 for name, drive in ("openstack", openstack_command.drive), ("glance", glance_command.drive), ("openstacksdk", sdk):
     for origin in NEWEST, DEBIAN:
         DRIVES[f"{name}-{origin.name.lower()}"] = functools.partial(drive, origin=origin)
