@@ -32,6 +32,8 @@ type Config struct {
 	MaxFile int64
 	// Compute serves the image proxy of the Compute API too, for old tools.
 	Compute bool
+	// Origins are those whose pages may use the API from the browser, as https://horizon.example.org; a page of our own origin always may.
+	Origins []string
 	// Rate bounds the requests of one user to this process; nil does not.
 	Rate *Rate
 	// Ready says whether what the service needs answers; nil is always ready.
@@ -64,7 +66,7 @@ func New(c Config) http.Handler {
 		}
 		a.mux.Handle(r.pattern, h)
 	}
-	return a.requestID(a.recovered(timed(http.HandlerFunc(a.dispatch))))
+	return a.requestID(a.recovered(shared(c.Origins, timed(http.HandlerFunc(a.dispatch)))))
 }
 
 // handler is an http.HandlerFunc that may fail; its error becomes the answer.

@@ -124,7 +124,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringVar(&o.S3Listen, "s3-listen", "127.0.0.1:9293", "address of the S3 server to which images are uploaded")
 	f.StringVar(&o.PublicURL, "public-url", "", "how clients reach the API (default http:// and the listen address)")
 	f.StringVar(&o.Policy, "policy", "", "policy document (YAML or JSON), or the preset admin-only")
-	f.StringSliceVar(&o.Origins, "origin", nil, "origins beside our own whose pages may upload, as https://horizon.example.org")
+	f.StringSliceVar(&o.Origins, "origin", nil, "origins beside our own whose pages may use the API and upload, as https://horizon.example.org")
 	f.StringVar(&o.LogLevel, "log-level", "warn", "debug, info, warn or error")
 	f.BoolVar(&o.Sync, "sync", false, "wait for the disk before every answer: nothing acknowledged is lost when the power fails, and uploads are as slow as the disk")
 	f.StringVar(&o.Store, "store", "sqlite", "sqlite keeps everything on this machine; dynamodb makes this a gateway: records in DynamoDB and bytes in S3, as a deployment on AWS has them")
