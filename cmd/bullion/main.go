@@ -7,6 +7,7 @@
 //	table.go           records to tables, JSON and values; image_view.go says what an image looks like
 //	meter.go           progress on a terminal
 //	image_*.go         bullion image …, a file for each noun or verb
+//	scrub.go           bullion scrub
 //	upload.go          bullion upload …; deliver.go is the way of a file from disk to active, which create, upload and resume share
 //	internal/glance    the client of the API
 //	internal/transfer  the engine that moves bytes
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string, a *app) int {
 }
 
 func (a *app) root() *cobra.Command {
-	root := group("bullion", "Store and serve virtual machine images", a.imageCommand(), a.uploadCommand(), a.policyCommand(), a.quotaCommand(), a.whoAmI(), a.versionCommand())
+	root := group("bullion", "Store and serve virtual machine images", a.imageCommand(), a.uploadCommand(), a.policyCommand(), a.quotaCommand(), a.scrubCommand(), a.whoAmI(), a.versionCommand())
 	root.Long = `bullion stores virtual machine images in a Bullion vault and gets them out again.
 
 Credentials are read as by other OpenStack tools: OS_CLOUD names a cloud in clouds.yaml, or

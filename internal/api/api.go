@@ -12,6 +12,7 @@ import (
 
 	"bullion/internal/images"
 	"bullion/internal/metadefs"
+	"bullion/internal/scrub"
 )
 
 // Authenticator turns a token into its holder. The error's kind is images.Unauthenticated when the token is not valid now.
@@ -36,6 +37,8 @@ type Config struct {
 	Origins []string
 	// Rate bounds the requests of one user to this process; nil does not.
 	Rate *Rate
+	// Scrubber looks at the books when an administrator asks.
+	Scrubber *scrub.Scrubber
 	// Ready says whether what the service needs answers; nil is always ready.
 	Ready func(context.Context) error
 }
@@ -131,6 +134,8 @@ func (a *api) routes() []route {
 		{pattern: "GET /v2/quotas/{project}", handle: a.showQuota},
 		{pattern: "PUT /v2/quotas/{project}", handle: a.setQuota},
 		{pattern: "DELETE /v2/quotas/{project}", handle: a.unsetQuota},
+
+		{pattern: "POST /v2/scrub", handle: a.scrubPage},
 
 		{pattern: "GET /v2/tasks", handle: a.listTasks},
 		{pattern: "GET /v2/tasks/{id}", handle: a.showTask},

@@ -39,8 +39,8 @@ type Blobs interface {
 
 	// List calls yield for the objects whose keys begin with prefix and come after the key, in the order of keys, until it returns false.
 	List(ctx context.Context, prefix, after string, yield func(Stored) bool) error
-	// ListMultipart calls yield for the multipart uploads that are open, until it returns false.
-	ListMultipart(ctx context.Context, prefix string, yield func(OpenMultipart) bool) error
+	// ListMultipart calls yield for the multipart uploads that are open, of keys that begin with prefix and come after the key, in the order of keys, until it returns false.
+	ListMultipart(ctx context.Context, prefix, after string, yield func(OpenMultipart) bool) error
 }
 
 // SignedRequest is a request that whoever holds it can make until it expires. It is a secret.

@@ -27,9 +27,9 @@ func (s *Store) List(ctx context.Context, prefix, after string, yield func(image
 	return nil
 }
 
-// ListMultipart calls yield for the multipart uploads that are open, until it returns false.
-func (s *Store) ListMultipart(ctx context.Context, prefix string, yield func(images.OpenMultipart) bool) error {
-	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: optional(prefix)})
+// ListMultipart calls yield for the multipart uploads that are open, of keys that begin with prefix and come after the key, in the order of keys, until it returns false.
+func (s *Store) ListMultipart(ctx context.Context, prefix, after string, yield func(images.OpenMultipart) bool) error {
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: optional(prefix), KeyMarker: optional(after)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

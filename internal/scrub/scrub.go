@@ -1,11 +1,11 @@
 // Package scrub keeps the promises that a crash, a lost event or a forgotten upload would break: it finishes deletes and aborted uploads, expires
-// uploads that nobody goes on with, restarts validations whose lease ran out, and takes up objects whose event never came.
+// uploads that nobody goes on with, restarts validations whose lease ran out, and takes up objects whose event never came. Whoever asks for a Page learns
+// what it finds, and whether the books balance.
 package scrub
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -24,7 +24,7 @@ type Scrubber struct {
 	// Fetch hands an import that is due to an importer, and does not wait for it; nil when there is none.
 	Fetch func(ctx context.Context, imageID string)
 
-	// Batch bounds the records of one round; default 100.
+	// Batch bounds what one round of Due does, by default 100 records, and what one Page looks at, by default 1000 objects or records.
 	Batch int
 	// Grace is how old an object without a waiting record must be before it is deleted; default 1 hour.
 	Grace time.Duration
@@ -39,30 +39,25 @@ type Report struct {
 	Ended     int // uploads whose end was finished
 	Expired   int // uploads given up
 	Validated int // validations run
-	Adopted   int // objects whose event never came
+	Adopted   int // objects whose event never came, or that nobody waited for
 	Parts     int // multipart uploads ended that no record knew of
 	Fetching  int // imports handed to an importer, or left to one
-	Missing   int // images whose bytes are gone
 	Failed    int // records that will be tried again
+}
+
+// Add adds the counts of another round.
+func (r *Report) Add(o Report) {
+	r.Deleted, r.Ended, r.Expired, r.Validated = r.Deleted+o.Deleted, r.Ended+o.Ended, r.Expired+o.Expired, r.Validated+o.Validated
+	r.Adopted, r.Parts, r.Fetching, r.Failed = r.Adopted+o.Adopted, r.Parts+o.Parts, r.Fetching+o.Fetching, r.Failed+o.Failed
 }
 
 // Due does what is due now, at most one batch, and says whether there may be more.
 func (s *Scrubber) Due(ctx context.Context) (r Report, more bool, err error) {
+	l := &look{Scrubber: s}
 	limit := cmp.Or(s.Batch, 100)
-	due, err := s.Images.Store.Due(ctx, s.Now(), limit)
-	if err != nil {
-		return r, false, err
-	}
-	for _, i := range due {
-		if err := s.one(ctx, i, &r); err != nil {
-			if ctx.Err() != nil {
-				return r, true, ctx.Err()
-			}
-			r.Failed++
-			s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("image", i.ID), slog.String("status", string(i.Status)), slog.String("error", err.Error()))
-		}
-	}
-	return r, len(due) == limit && r.Failed+r.Fetching < limit, nil
+	n, err := l.due(ctx, 0, limit)
+	r = l.page.Report
+	return r, n == limit && r.Failed+r.Fetching < limit, err
 }
 
 func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
@@ -96,27 +91,25 @@ func (s *Scrubber) one(ctx context.Context, i *images.Image, r *Report) error {
 
 // Adopt looks at every object in the bucket and takes up those whose record does not know of them: the event was lost, or the host died
 // between the object and its event. Objects that nobody waits for are deleted when they are older than the grace time.
-func (s *Scrubber) Adopt(ctx context.Context) (r Report, err error) {
-	var failed error
-	err = s.Images.Blobs.List(ctx, "images/", "", func(o images.Stored) bool {
-		i, ok, err := s.record(ctx, o.Key)
-		switch {
-		case err != nil:
-			failed = err
-			return false
-		case !ok, i != nil && i.Blob != nil && i.Blob.Key == o.Key:
-			return true
-		case i != nil && i.Upload.Live() && i.Upload.Key(i.ID) == o.Key, !s.young(o.Modified):
-			if err := s.Validator.Arrived(ctx, images.Blob{Key: o.Key, Size: o.Size}); err != nil && !validation.InOtherHands(err) {
-				r.Failed++
-				s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", slog.String("key", o.Key), slog.String("error", err.Error()))
-			} else {
-				r.Adopted++
-			}
-		}
-		return ctx.Err() == nil
-	})
-	return r, errors.Join(err, failed, ctx.Err())
+func (s *Scrubber) Adopt(ctx context.Context) (Report, error) {
+	return s.through(ctx, (*look).objects)
+}
+
+// Parts ends the multipart uploads that no record knows of: the process that began them died before it wrote their id, or carried a stream. Their parts
+// cost money and no list of objects shows them. An upload younger than the grace time is left alone.
+func (s *Scrubber) Parts(ctx context.Context) (Report, error) {
+	return s.through(ctx, (*look).parts)
+}
+
+// through takes a step until it finds no more.
+func (s *Scrubber) through(ctx context.Context, step func(l *look, ctx context.Context, after string) (next string, err error)) (r Report, err error) {
+	next := ""
+	for begun := false; !begun || next != "" && err == nil; begun = true {
+		l := &look{Scrubber: s}
+		next, err = step(l, ctx, next)
+		r.Add(l.page.Report)
+	}
+	return r, err
 }
 
 // record is that of the image to which a key belongs, nil when there is none (any more); ok is false when the key is not of an upload.
@@ -140,4 +133,8 @@ func (s *Scrubber) grace() time.Duration { return cmp.Or(s.Grace, time.Hour) }
 // young says whether a record may still be written for what was made then. The storage tells times in seconds.
 func (s *Scrubber) young(made time.Time) bool {
 	return s.Now().Sub(made) < s.grace() && !made.Before(s.Alone.Truncate(time.Second))
+}
+
+func (s *Scrubber) again(ctx context.Context, err error, what ...slog.Attr) {
+	s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", append(what, slog.String("error", err.Error()))...)
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"bullion/internal/dynamostore"
 	"bullion/internal/dynamostore/dynamotest"
 	"bullion/internal/images"
+	"bullion/internal/scrub"
 	"bullion/internal/sqlitestore"
 )
 
@@ -146,6 +148,7 @@ func run(t *testing.T, seed uint64, store images.Store, out *outside) (w *world)
 		w.faults = profile{}
 		w.heal()
 		w.check()
+		w.books()
 		w.clear()
 	})
 	return w
@@ -213,6 +216,40 @@ func (w *world) heal() {
 			w.ended()
 		}
 	}
+}
+
+// books asks scrub what does not balance when everything has healed. It must find every image and every object, and nothing to do.
+func (w *world) books() {
+	live, stored, bytes := 0, 0, int64(0)
+	for _, f := range w.truth.images {
+		if f.is.Status != images.StatusDeleted {
+			live++
+		}
+		if f.is.Blob != nil && f.is.Status != images.StatusDeleted {
+			stored++
+			bytes += f.is.Blob.Size
+		}
+	}
+	w.scrubber.Batch = 3 // so that there are many pages
+	w.serve("books", func(ctx context.Context, _ *process) {
+		var sum scrub.Page
+		for after, begun := "", false; !begun || after != ""; begun = true {
+			page, err := w.scrubber.Page(ctx, after, true)
+			if err != nil {
+				w.truth.violate("the books cannot be read from %q on: %v", after, err)
+				return
+			}
+			for _, f := range page.Findings {
+				w.truth.violate("the books do not balance: %+v", f)
+			}
+			sum.Images, sum.Objects, sum.Stored, sum.InFlight, sum.Young = sum.Images+page.Images, sum.Objects+page.Objects, sum.Stored+page.Stored, sum.InFlight+page.InFlight, sum.Young+page.Young
+			after = page.Next
+		}
+		if want := (scrub.Page{Images: live, Objects: stored, Stored: bytes}); !reflect.DeepEqual(sum, want) {
+			w.truth.violate("the books say %+v, want %+v", sum, want)
+		}
+	})
+	w.ended()
 }
 
 func (w *world) ended() {

@@ -251,7 +251,7 @@ func (s *storage) onBucket(w http.ResponseWriter, r *http.Request, b *bucketful)
 			Upload             []upload
 		}
 		for id, u := range b.uploads {
-			if strings.HasPrefix(u.key, prefix) && (u.key > q.Get("key-marker") || u.key == q.Get("key-marker") && id > q.Get("upload-id-marker")) {
+			if strings.HasPrefix(u.key, prefix) && (u.key > q.Get("key-marker") || u.key == q.Get("key-marker") && q.Has("upload-id-marker") && id > q.Get("upload-id-marker")) {
 				list.Upload = append(list.Upload, upload{u.key, id, xmlTime(u.started)})
 			}
 		}

@@ -339,7 +339,7 @@ func calls(b *s3store.Store) map[string]func(context.Context) error {
 		"Delete": func(ctx context.Context) error { return b.Delete(ctx, key) },
 		"List":   func(ctx context.Context) error { return b.List(ctx, "", "", func(images.Stored) bool { return true }) },
 		"ListMultipart": func(ctx context.Context) error {
-			return b.ListMultipart(ctx, "", func(images.OpenMultipart) bool { return true })
+			return b.ListMultipart(ctx, "", "", func(images.OpenMultipart) bool { return true })
 		},
 	}
 }
@@ -373,7 +373,7 @@ func checkEmpty(t *testing.T, b blobtest.Bucket) {
 
 func checkNoMultipart(t *testing.T, b blobtest.Bucket) {
 	t.Helper()
-	err := b.ListMultipart(t.Context(), "", func(u images.OpenMultipart) bool { t.Errorf("a multipart upload is left open: %+v", u); return true })
+	err := b.ListMultipart(t.Context(), "", "", func(u images.OpenMultipart) bool { t.Errorf("a multipart upload is left open: %+v", u); return true })
 	if err != nil {
 		t.Error(err)
 	}

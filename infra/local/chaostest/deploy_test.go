@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// cloud is the deployed service. bob is a member of the project default, eve of other.
+// cloud is the deployed service. bob is a member of the project default, root its administrator, eve a member of other.
 type cloud struct {
 	*harness.Deployment
 	t       *testing.T
@@ -70,7 +70,7 @@ func deploy(t *testing.T, change func(*harness.Config)) *cloud {
 	t.Helper()
 	c := &cloud{t: t}
 	c.engines = &harness.Engines{DynamoDB: dynamotest.Dynoxide(t), AWS: mototest.Start(t), Table: "records-" + rand.Text(), IdentityTable: "identity-" + rand.Text()}
-	ok(t, c.engines.Prepare(t.Context(), []harness.User{{Name: "bob", Groups: []string{"default:member"}}, {Name: "eve", Groups: []string{"other:member"}}}))
+	ok(t, c.engines.Prepare(t.Context(), []harness.User{{Name: "bob", Groups: []string{"default:member"}}, {Name: "root", Groups: []string{"default:admin"}}, {Name: "eve", Groups: []string{"other:member"}}}))
 	config := harness.Config{Root: root, Built: built, Dir: t.TempDir(), Engines: c.engines, Log: slog.New(slog.DiscardHandler),
 		GivenUp: func(function string, err error) { t.Errorf("%s gave up an event: %v", function, err) }}
 	change(&config)

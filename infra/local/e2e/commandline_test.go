@@ -197,3 +197,31 @@ func TestAnImageIsSharedWithAnotherProject(t *testing.T) {
 		t.Errorf("after it is taken away the list is %q, want nothing", list)
 	}
 }
+
+func TestTheBooksOfARunningServer(t *testing.T) {
+	s := newServer(t)
+	id := strings.TrimSpace(s.must("image", "create", "--quiet", "--file", sparse(t, 1<<20), "kept"))
+	if r := s.run("bullion-admin", "scrub", "--dry-run"); r.status != 0 || r.stdout != "" || !strings.Contains(r.stderr, "The books balance: images 1, objects 1, stored 1 MiB, in flight 0 B.") {
+		t.Errorf("status %d: %s%s", r.status, r.stdout, r.stderr)
+	}
+	if r := s.run("bullion", "scrub", "--dry-run"); r.status != 1 || !strings.Contains(r.stderr, "context_is_admin") {
+		t.Errorf("as a member: status %d: %s", r.status, r.stderr)
+	}
+	for _, file := range s.objects() {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"scrub", "--dry-run"}, {"scrub"}} {
+		if r := s.run("bullion-admin", args...); r.status != 1 || !strings.Contains(r.stdout, "bytes_missing") || !strings.Contains(r.stdout, id) || !strings.Contains(r.stderr, "do not balance, findings 1:") {
+			t.Errorf("bullion %v without the bytes: status %d: %s%s", args, r.status, r.stdout, r.stderr)
+		}
+	}
+	var books struct{ Findings []struct{ Kind string } }
+	if err := json.Unmarshal([]byte(s.run("bullion-admin", "scrub", "--dry-run", "-f", "json").stdout), &books); err != nil || len(books.Findings) != 1 {
+		t.Errorf("as JSON: %+v, %v", books, err)
+	}
+	if r := s.run("bullion-admin", "scrub", "--after", "nowhere/"); r.status != 1 || !strings.Contains(r.stderr, "is not where a scrub stopped") {
+		t.Errorf("from nowhere on: status %d: %s", r.status, r.stderr)
+	}
+}

@@ -218,7 +218,7 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 	}
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{h.storage})))
 	mux.Handle("/", api.New(api.Config{
-		Images: h.images, Metadefs: &metadefs.Service{Store: definitions, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: h.blobs.Check, Rate: rate(o), Compute: o.ComputeProxy, Origins: o.Origins,
+		Images: h.images, Metadefs: &metadefs.Service{Store: definitions, Policy: rules, Now: time.Now}, Auth: auth, Log: log, AuthURL: authURL, Ready: h.blobs.Check, Rate: rate(o), Compute: o.ComputeProxy, Origins: o.Origins, Scrubber: h.scrubber,
 	}))
 	h.handler = mux
 	return h, nil

@@ -144,7 +144,7 @@ func (w *world) isFailed(id, sentence string) {
 	prefix := "images/" + id + "/"
 	err := errors.Join(
 		blobs.List(w.Context(), prefix, "", func(o images.Stored) bool { w.Errorf("object %s is left", o.Key); return true }),
-		blobs.ListMultipart(w.Context(), prefix, func(o images.OpenMultipart) bool { w.Errorf("upload of %s is left", o.Key); return true }))
+		blobs.ListMultipart(w.Context(), prefix, "", func(o images.OpenMultipart) bool { w.Errorf("upload of %s is left", o.Key); return true }))
 	if err != nil {
 		w.Error(err)
 	}

@@ -427,7 +427,7 @@ func TestScrubEndsUploadsThatNoRecordKnows(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	var left []string
-	if err := blobs.ListMultipart(t.Context(), "images/", func(m images.OpenMultipart) bool { left = append(left, m.Key); return true }); err != nil {
+	if err := blobs.ListMultipart(t.Context(), "images/", "", func(m images.OpenMultipart) bool { left = append(left, m.Key); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if want := open.Upload.Key(known.ID); len(left) != 1 || left[0] != want {

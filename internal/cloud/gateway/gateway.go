@@ -36,7 +36,7 @@ func Main() {
 	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
 	lambda.Start(event.Gateway(c.Metrics.Handler(event.At(url, api.New(api.Config{
-		Images: c.Images, Metadefs: &metadefs.Service{Store: c.Records, Policy: c.Images.Policy, Now: time.Now}, Auth: verifier, Log: c.Log, MaxFile: maxFile,
+		Images: c.Images, Metadefs: &metadefs.Service{Store: c.Records, Policy: c.Images.Policy, Now: time.Now}, Auth: verifier, Log: c.Log, MaxFile: maxFile, Scrubber: c.Scrubber(),
 		Rate: &rate, AuthURL: authURL, Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
 	})))))
 }

@@ -24,6 +24,7 @@ import (
 	"bullion/internal/images"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
+	"bullion/internal/scrub"
 	"bullion/internal/sqlitestore"
 )
 
@@ -96,7 +97,8 @@ func newWorld(t *testing.T, rules *policy.Policy) *world {
 		Store: store, Blobs: blobs, Policy: rules, Log: slog.New(slog.DiscardHandler), Now: time.Now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults(),
 		CheckSource: func(string) error { return nil }, // nobody fetches here
 	}
-	w.handler = api.New(api.Config{Compute: true, Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: w.images})
+	w.handler = api.New(api.Config{Compute: true, Auth: service.Verifier(), Log: slog.New(slog.NewTextHandler(w.log, nil)), AuthURL: "http://id.example.org/v3", Images: w.images,
+		Scrubber: &scrub.Scrubber{Images: w.images, Log: slog.New(slog.DiscardHandler), Now: time.Now}})
 	return w
 }
 

@@ -105,7 +105,7 @@ func objects(t *testing.T, b Bucket, prefix string) (all []images.Stored) {
 
 func openMultiparts(t *testing.T, b Bucket, prefix string) (all []images.OpenMultipart) {
 	t.Helper()
-	if err := b.ListMultipart(context.Background(), prefix, func(u images.OpenMultipart) bool { all = append(all, u); return true }); err != nil {
+	if err := b.ListMultipart(context.Background(), prefix, "", func(u images.OpenMultipart) bool { all = append(all, u); return true }); err != nil {
 		t.Fatalf("ListMultipart(%q): %v", prefix, err)
 	}
 	return all

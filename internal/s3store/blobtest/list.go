@@ -187,8 +187,15 @@ var listMultipartTests = []test{
 		if len(seen) != many {
 			t.Errorf("got %d uploads, want %d", len(seen), many)
 		}
+		keys := []string{}
+		if err := b.ListMultipart(context.Background(), "images/x/", "images/x/599", func(u images.OpenMultipart) bool { keys = append(keys, u.Key); return true }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"images/x/600", "images/x/600", "images/x/601"}, keys); diff != "" {
+			t.Errorf("after images/x/599 (-want +got):\n%s", diff)
+		}
 		calls := 0
-		if err := b.ListMultipart(context.Background(), "", func(images.OpenMultipart) bool { calls++; return calls < 1001 }); err != nil || calls != 1001 {
+		if err := b.ListMultipart(context.Background(), "", "", func(images.OpenMultipart) bool { calls++; return calls < 1001 }); err != nil || calls != 1001 {
 			t.Errorf("got %d calls (error %v), want 1001", calls, err)
 		}
 	}},
