@@ -144,7 +144,7 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 	}
 	c.Template, err = ReadTemplate(filepath.Join(root, "template.yaml"), values)
 	ok(t, err)
-	gateway := &Gateway{Routes: c.Template.Routes, Functions: c.Functions}
+	gateway := &Gateway{Routes: c.Template.Routes, Responses: c.Template.Responses, Functions: c.Functions}
 	front := httptest.NewServer(gateway)
 	t.Cleanup(front.Close)
 	c.URL = front.URL

@@ -123,7 +123,7 @@ func Start(ctx context.Context, c Config) (_ *Deployment, err error) {
 	}
 	mux := http.NewServeMux() // what CloudFront does
 	mux.Handle("/ui/", http.StripPrefix("/ui", web.Handler([]string{d.S3.Endpoint()})))
-	gateway := &Gateway{Routes: d.Template.Routes, Functions: d.Functions}
+	gateway := &Gateway{Routes: d.Template.Routes, Responses: d.Template.Responses, Functions: d.Functions}
 	d.front = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/") {
 			mux.ServeHTTP(w, r)

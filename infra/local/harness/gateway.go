@@ -1,11 +1,14 @@
 package harness
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -14,6 +17,7 @@ import (
 // Gateway answers as a regional REST API whose binary media type is */*: the path goes on as the client encoded it, the query decoded, the body in base64.
 type Gateway struct {
 	Routes    []Route
+	Responses map[string]GatewayResponse
 	Functions map[string]*Lambda
 }
 
@@ -24,10 +28,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10<<20))
 	switch {
 	case err != nil:
-		deny(w, http.StatusRequestEntityTooLarge, "Request Too Long")
+		g.deny(w, "REQUEST_TOO_LARGE", http.StatusRequestEntityTooLarge, "Request Too Long")
 		return
 	case route == nil:
-		deny(w, http.StatusForbidden, "Missing Authentication Token")
+		g.deny(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Missing Authentication Token")
 		return
 	}
 	e := events.APIGatewayProxyRequest{
@@ -51,19 +55,19 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.RequestContext.Stage, e.RequestContext.HTTPMethod = "api", r.Method
 	payload, err := json.Marshal(e)
 	if err != nil || len(payload) > maxPayload {
-		deny(w, http.StatusRequestEntityTooLarge, "Request Too Long")
+		g.deny(w, "REQUEST_TOO_LARGE", http.StatusRequestEntityTooLarge, "Request Too Long")
 		return
 	}
 	answer, err := g.Functions[route.Function].Invoke(r.Context(), payload)
 	var out events.APIGatewayProxyResponse
 	if err != nil || len(answer) > maxPayload || json.Unmarshal(answer, &out) != nil || out.StatusCode == 0 {
-		deny(w, http.StatusBadGateway, "Internal server error")
+		g.deny(w, "INTEGRATION_FAILURE", http.StatusBadGateway, "Internal server error")
 		return
 	}
 	content := []byte(out.Body)
 	if out.IsBase64Encoded {
 		if content, err = base64.StdEncoding.DecodeString(out.Body); err != nil {
-			deny(w, http.StatusBadGateway, "Internal server error")
+			g.deny(w, "INTEGRATION_FAILURE", http.StatusBadGateway, "Internal server error")
 			return
 		}
 	}
@@ -81,10 +85,24 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func deny(w http.ResponseWriter, status int, message string) {
+// deny answers as API Gateway does by itself: as the template says of this type of answer, or of all with such a status, or else in its own words.
+// Templates are filled in without any other logic
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-gateway-responses.responseTemplates.html).
+func (g *Gateway) deny(w http.ResponseWriter, kind string, status int, message string) {
+	response, has := g.Responses[kind]
+	if !has {
+		response, has = g.Responses[fmt.Sprintf("DEFAULT_%dXX", status/100)]
+	}
+	if !has {
+		response.Body = `{"message":$context.error.messageString}`
+	}
+	for name, value := range response.Headers {
+		w.Header().Set(name, value)
+	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"message": message}) // the client may be gone
+	w.WriteHeader(cmp.Or(response.Status, status))
+	body := strings.NewReplacer("$context.error.messageString", strconv.Quote(message), "$context.error.responseType", kind).Replace(response.Body)
+	_, _ = io.WriteString(w, body) // the client may be gone
 }
 
 // route finds the most specific route: a segment by its name goes before one by any name, that before the rest of a path; and a method of its own before ANY.

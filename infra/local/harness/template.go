@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,6 +16,14 @@ type Template struct {
 	Resources map[string]Resource // those whose condition holds
 	Functions map[string]Function // by the end of their names: images, uploads
 	Routes    []Route
+	Responses map[string]GatewayResponse // by type, as REQUEST_TOO_LARGE
+}
+
+// GatewayResponse is what API Gateway says itself.
+type GatewayResponse struct {
+	Status  int // 0: that of the occasion
+	Headers map[string]string
+	Body    string // JSON, with $context.error.messageString and $context.error.responseType
 }
 
 // Resource is one resource, as plain values.
@@ -69,7 +78,7 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 	for name, value := range values {
 		r.values[name] = value
 	}
-	t := &Template{Resources: map[string]Resource{}, Functions: map[string]Function{}}
+	t := &Template{Resources: map[string]Resource{}, Functions: map[string]Function{}, Responses: map[string]GatewayResponse{}}
 	globals, err := r.mapping(&doc.Globals.Function)
 	if err != nil {
 		return nil, fmt.Errorf("%s: Globals: %w", file, err)
@@ -89,7 +98,7 @@ func ReadTemplate(file string, values map[string]string) (*Template, error) {
 			case "AWS::Serverless::Function":
 				err = t.addFunction(globals, p)
 			case "AWS::Serverless::Api":
-				err = t.addRoutes(p)
+				err = t.addAPI(p)
 			}
 		}
 		if err != nil {
@@ -132,8 +141,32 @@ func (t *Template) addFunction(globals, properties map[string]any) error {
 
 var invoked = regexp.MustCompile(`-([a-z]+)/invocations$`)
 
-func (t *Template) addRoutes(properties map[string]any) error {
+// addAPI reads the routes, and what API Gateway says itself.
+func (t *Template) addAPI(properties map[string]any) error {
 	body, _ := properties["DefinitionBody"].(map[string]any)
+	responses, _ := body["x-amazon-apigateway-gateway-responses"].(map[string]any)
+	for name, r := range responses {
+		properties := r.(map[string]any)
+		response := GatewayResponse{Headers: map[string]string{}}
+		if status, has := properties["statusCode"].(string); has {
+			var err error
+			if response.Status, err = strconv.Atoi(status); err != nil {
+				return fmt.Errorf("the status of %s: %w", name, err)
+			}
+		}
+		parameters, _ := properties["responseParameters"].(map[string]any)
+		for parameter, value := range parameters {
+			header, isHeader := strings.CutPrefix(parameter, "gatewayresponse.header.")
+			if text := fmt.Sprint(value); !isHeader || len(text) < 2 || text[0] != '\'' || text[len(text)-1] != '\'' {
+				return fmt.Errorf("%s: %s: %v is not understood here", name, parameter, value)
+			} else {
+				response.Headers[header] = text[1 : len(text)-1]
+			}
+		}
+		templates, _ := properties["responseTemplates"].(map[string]any)
+		response.Body, _ = templates["application/json"].(string)
+		t.Responses[name] = response
+	}
 	paths, _ := body["paths"].(map[string]any)
 	for path, methods := range paths {
 		for method, m := range methods.(map[string]any) {
