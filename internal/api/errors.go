@@ -33,6 +33,9 @@ var statuses = map[images.Kind]int{
 	methodNotAllowed:          http.StatusMethodNotAllowed,
 }
 
+// retryAfter is when a client may ask again what could not be answered now, in seconds.
+const retryAfter = "5"
+
 // errors turns a handler's error into an answer.
 func (a *api) errors(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,6 +54,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case status == http.StatusInternalServerError, status == http.StatusServiceUnavailable:
 		a.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 			slog.String("request_id", RequestID(r.Context())), slog.String("error", err.Error()))
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", a.AuthURL))

@@ -416,10 +416,13 @@ func (s *Service) Download(ctx context.Context, c Caller, id string) (*Image, Si
 		return nil, SignedRequest{}, err
 	}
 	r, err := s.Blobs.PresignGet(ctx, *i.Blob, filename(i), s.Limits.URLLife)
-	if err == nil {
-		err = s.Store.AddEgress(ctx, c.ProjectID, s.month(), i.Blob.Size)
+	if err != nil {
+		return i, r, err
 	}
-	return i, r, err
+	if err := s.Store.AddEgress(ctx, c.ProjectID, s.month(), i.Blob.Size); err != nil { // a disk that takes no more still gives what it has
+		s.Log.LogAttrs(ctx, slog.LevelError, "a download is not counted", slog.String("image", id), slog.String("project", c.ProjectID), slog.Int64("bytes", i.Blob.Size), slog.String("error", err.Error()))
+	}
+	return i, r, nil
 }
 
 // Readable returns an image whose bytes the caller may read now. The error is ErrNoData when there are none yet.

@@ -40,6 +40,9 @@ func fault(err error, doing, key string) error {
 		}
 		return images.Wrap(kind, fmt.Errorf("%s: %w", what, err), "%s", text)
 	}
+	if says, ok := unwritable[code(err)]; ok {
+		return images.Wrap(images.Unavailable, fmt.Errorf("%s: %w", what, err), "%s", says)
+	}
 	if unavailable(err) {
 		return images.Wrap(images.Unavailable, fmt.Errorf("%s: %w", what, err), "The storage of images does not answer; try again")
 	}
@@ -47,6 +50,12 @@ func fault(err error, doing, key string) error {
 		return fmt.Errorf("s3store: %s: the role or key needs %s: %w", what, right, err)
 	}
 	return fmt.Errorf("s3store: %s: %w", what, err)
+}
+
+// unwritable are the codes of an engine whose disk takes no more.
+var unwritable = map[string]string{
+	"InsufficientStorage": "The disk of the storage is full; an operator must free some space.",
+	"StorageReadOnly":     "The disk of the storage cannot be written; an operator must look at it.",
 }
 
 // rights are the permissions that operations need when they are not named as the operation is: what IAM calls them nobody guesses, and the answer to HEAD has no text

@@ -155,6 +155,8 @@ func explain(ctx context.Context, err error) error {
 		return images.Wrap(images.Unavailable, err, "The database is busy with another program; try again.")
 	case errors.Is(err, sqlite3.FULL):
 		return images.Wrap(images.Unavailable, err, "The disk that holds the records is full; an operator must free some space.")
+	case errors.Is(err, sqlite3.READONLY), errors.Is(err, sqlite3.IOERR), errors.Is(err, sqlite3.CANTOPEN): // IOERR also of a log that finds no room
+		return images.Wrap(images.Unavailable, err, "The disk that holds the records is full or cannot be written; an operator must look at it.")
 	}
 	return err
 }

@@ -52,6 +52,7 @@ type server struct {
 	data      string
 	addr, s3  string
 	flags     []string
+	user      uint32 // as whom it runs; 0 for ourselves
 	cmd       *exec.Cmd
 	out       *proctest.Output
 	exited    chan struct{}
@@ -72,10 +73,19 @@ func (s *server) args() []string {
 	return append([]string{"--data", s.data, "--listen", s.addr, "--s3-listen", s.s3}, s.flags...)
 }
 
+// process is bulliond, not started.
+func (s *server) process() *exec.Cmd {
+	cmd := exec.Command(filepath.Join(programs, "bulliond"), s.args()...)
+	if s.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.user, Gid: s.user}}
+	}
+	return cmd
+}
+
 func (s *server) start() {
 	s.t.Helper()
 	s.out = &proctest.Output{}
-	s.cmd = exec.Command(filepath.Join(programs, "bulliond"), s.args()...)
+	s.cmd = s.process()
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -162,28 +161,6 @@ func TestStartingWhereSomethingIsInTheWay(t *testing.T) {
 		}
 	})
 	t.Run("the first one is not disturbed", func(t *testing.T) { s.must("image", "list") })
-}
-
-func TestAFullDiskIsSaidAndSurvived(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts a small file system and needs root: run it with sudo")
-	}
-	small := t.TempDir()
-	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=96m"); err != nil {
-		t.Fatalf("mount a small tmpfs: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) })
-	s := &server{t: t, data: filepath.Join(small, "data"), addr: freeAddr(t), s3: freeAddr(t)}
-	s.start()
-	t.Cleanup(s.stop)
-	r := s.run("bullion", "image", "create", "--file", sparse(t, 200<<20), "--disk-format", "raw", "--retry-for", "2s", "too big")
-	if r.status == 0 || !strings.Contains(r.stderr, "space") && !strings.Contains(r.stderr, "full") {
-		t.Errorf("status %d: %s", r.status, r.stderr)
-	}
-	s.must("image", "create", "--file", sparse(t, 8<<20), "--disk-format", "raw", "small enough")
-	if doc := s.show("small enough"); doc["status"] != "active" {
-		t.Errorf("after the failure an image that fits is %v", doc["status"])
-	}
 }
 
 // What was written is private to the user.

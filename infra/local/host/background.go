@@ -23,7 +23,8 @@ func (h *host) created(ctx context.Context, o s3engine.Object) error {
 	if err != nil {
 		return err
 	}
-	if err := h.store.AddArrival(ctx, o.Key, payload); err != nil {
+	if err := h.store.AddArrival(ctx, o.Key, payload); err != nil { // as when the disk is full
+		h.unheard.Store(true)
 		return err
 	}
 	wake(h.arrived)
@@ -100,21 +101,28 @@ func (h *host) scrub(ctx context.Context) {
 				more = false
 			}
 		}
+		if h.unheard.Swap(false) && !h.adopt(ctx) {
+			h.unheard.Store(true)
+		}
 		if !sleep(ctx, scrubInterval, h.due) {
 			return
 		}
 	}
 }
 
-func (h *host) adopt(ctx context.Context) {
-	if r, err := h.scrubber.Adopt(ctx); err != nil {
+// adopt looks for what the records do not know of, and says whether it could.
+func (h *host) adopt(ctx context.Context) bool {
+	objects, err := h.scrubber.Adopt(ctx)
+	if err != nil {
 		h.warn(ctx, "the bucket could not be compared with the records", err)
-	} else if r.Adopted > 0 {
-		h.log.LogAttrs(ctx, slog.LevelInfo, "took up objects whose event was lost", slog.Int("count", r.Adopted))
+	} else if objects.Adopted > 0 {
+		h.log.LogAttrs(ctx, slog.LevelInfo, "took up objects whose event was lost", slog.Int("count", objects.Adopted))
 	}
-	if _, err := h.scrubber.Parts(ctx); err != nil {
-		h.warn(ctx, "the open uploads could not be compared with the records", err)
+	parts, partsErr := h.scrubber.Parts(ctx)
+	if partsErr != nil {
+		h.warn(ctx, "the open uploads could not be compared with the records", partsErr)
 	}
+	return err == nil && partsErr == nil && objects.Failed+parts.Failed == 0
 }
 
 func (h *host) warn(ctx context.Context, what string, err error) {

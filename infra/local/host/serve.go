@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -67,6 +68,7 @@ type host struct {
 	handler   http.Handler
 	arrived   chan struct{} // wakes a worker that takes storage events
 	taking    sync.Mutex    // held while one is taken
+	unheard   atomic.Bool   // an event could not be kept, so scrub must look for its object
 	due       chan struct{} // wakes scrub
 	happened  chan struct{} // wakes the relay of events
 	webhooks  []*notify.Webhook

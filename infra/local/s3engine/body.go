@@ -151,7 +151,7 @@ func (v *vault) receive(ctx context.Context, body io.Reader, want int64, d *dige
 		size += int64(b.n)
 		b.release()
 		if err != nil {
-			if full(err) {
+			if full(err) || unwritable(err) {
 				_, _ = io.Copy(io.Discard, body) // so that the client reads our answer (G14)
 			}
 			return 0, 0, err
@@ -172,6 +172,11 @@ func (v *vault) drain(ctx context.Context, body io.Reader) {
 
 func full(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// unwritable says whether the disk, or a directory of it, has become read-only.
+func unwritable(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
 }
 
 // hungUp sorts the errors of reading from a client.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -86,9 +87,12 @@ func (v *vault) answer(op, key string, err error) error {
 	switch {
 	case err == nil || isS3(err):
 		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case full(err):
 		v.cfg.Log.Error("the disk is full", "operation", op, "key", strings.Clone(key), "dir", v.cfg.Dir)
 		return s3err.GetAPIError(s3err.ErrNoSpaceLeftOnDevice) // 507, which the AWS SDKs do not retry
+	case unwritable(err):
+		v.cfg.Log.Error("the disk cannot be written", "operation", op, "key", strings.Clone(key), "dir", v.cfg.Dir, "error", err)
+		return readOnly
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		return s3err.GetKeyTooLongErr(int64(len(key)), 1024)
 	case v.life.Err() != nil:
@@ -100,6 +104,7 @@ func (v *vault) answer(op, key string, err error) error {
 
 var (
 	stopping = s3err.APIError{Code: "ServiceUnavailable", Description: "The server is stopping; try again.", HTTPStatusCode: 503}
+	readOnly = s3err.APIError{Code: "StorageReadOnly", Description: "The disk of the storage cannot be written; an operator must look at it.", HTTPStatusCode: http.StatusInsufficientStorage}
 	tooSlow  = s3err.APIError{Code: "RequestTimeout", Description: "Your socket connection to the server was not read from or written to within the timeout period.", HTTPStatusCode: 400}
 )
 
