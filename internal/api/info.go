@@ -38,14 +38,24 @@ func (a *api) storesDetail(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// policyInfo shows the rules in force, to administrators.
+// pageRules are the rules that a page needs the answers of before it offers something.
+var pageRules = []string{
+	"context_is_admin", "add_image", "modify_image", "delete_image", "upload_image", "download_image", "publicize_image", "communitize_image",
+	"deactivate", "reactivate", "add_member", "delete_member", "modify_member",
+}
+
+// policyInfo says what the caller may do with an image of the own project, with one that is shared with it, and with a public one of another; and shows the rules
+// in force to administrators. A rule of the operator's that looks at more of an image may decide otherwise about a single one.
 func (a *api) policyInfo(w http.ResponseWriter, r *http.Request) error {
-	if err := a.Images.Permit(r.Context(), callerOf(r), "context_is_admin"); err != nil {
-		return err
-	}
-	readable, ok := a.Images.Policy.(interface{ Rules() []policy.Rule })
-	if !ok {
-		return images.Errorf(images.NotFound, "The policy of this service cannot be read.")
+	c := callerOf(r)
+	allowed := func(i images.Image) []string {
+		names := []string{}
+		for _, name := range pageRules {
+			if a.Images.Policy.Allows(name, c, &i) {
+				names = append(names, name)
+			}
+		}
+		return names
 	}
 	type rule struct {
 		Name   string `json:"name"`
@@ -53,11 +63,23 @@ func (a *api) policyInfo(w http.ResponseWriter, r *http.Request) error {
 		Source string `json:"source"`
 		About  string `json:"about"`
 	}
-	rules := []rule{}
-	for _, p := range readable.Rules() {
-		rules = append(rules, rule(p))
+	var body struct {
+		May struct {
+			Own    []string `json:"own"`
+			Shared []string `json:"shared"`
+			Public []string `json:"public"`
+		} `json:"may"`
+		Rules []rule `json:"rules,omitempty"`
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"rules": rules})
+	body.May.Own = allowed(images.Image{Owner: c.ProjectID, Visibility: images.Private, Status: images.StatusActive})
+	body.May.Shared = allowed(images.Image{Owner: "another", Visibility: images.Shared, Status: images.StatusActive})
+	body.May.Public = allowed(images.Image{Owner: "another", Visibility: images.Public, Status: images.StatusActive})
+	if readable, ok := a.Images.Policy.(interface{ Rules() []policy.Rule }); ok && a.Images.Policy.SeesAll(c) {
+		for _, p := range readable.Rules() {
+			body.Rules = append(body.Rules, rule(p))
+		}
+	}
+	writeJSON(w, http.StatusOK, body)
 	return nil
 }
 

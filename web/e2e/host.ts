@@ -33,7 +33,12 @@ const users = Object.keys(grants) as User[];
 export async function startHost(): Promise<Host> {
   if (process.env['BULLION_URL']) return given(process.env['BULLION_URL']);
   if (process.env['AWSLOCAL']) return functions(process.env['AWSLOCAL'], need('FUNCTIONS', 'the folder that make functions made'));
-  return bulliond(process.env['BULLIOND'] ?? '../bin/bulliond');
+  return bulliond();
+}
+
+/** A bulliond with another policy than the default: the path of a document, or the name of a preset. */
+export function startHostWith(policy: string): Promise<Host> {
+  return bulliond(['--policy', policy]);
 }
 
 function given(url: string): Host {
@@ -49,8 +54,8 @@ function given(url: string): Host {
   };
 }
 
-async function bulliond(path: string): Promise<Host> {
-  const program = found(path);
+async function bulliond(more: string[] = []): Promise<Host> {
+  const program = found(process.env['BULLIOND'] ?? '../bin/bulliond');
   const data = mkdtempSync(join(tmpdir(), 'bullion-e2e-'));
   const passwords = {} as Record<User, string>;
   const admin = (input: string, ...args: string[]) => {
@@ -64,7 +69,7 @@ async function bulliond(path: string): Promise<Host> {
     admin('', 'user', 'grant', user, ...grants[user]);
   }
   const [port, s3, sourcePort] = [await freePort(), await freePort(), await freePort()];
-  const options = ['--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`];
+  const options = ['--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`, ...more];
   options.push('--quota-images', '2000', '--quota-bytes', String(2 ** 40));
   // The tests of imports have their files on this machine, from where a Bullion does not fetch by itself.
   options.push('--import-allow', `127.0.0.1:${sourcePort}`);

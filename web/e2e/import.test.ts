@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { disk } from './api';
@@ -14,6 +14,7 @@ const stage = Stage.open(async ({ host }) => {
     '/page.qcow2': Buffer.from('<!doctype html><p>gone</p>'.repeat(50)),
   };
   source = createServer((request, response) => {
+    if (request.url === '/held.raw') return hold(request, response);
     const body = files[request.url ?? ''];
     response.writeHead(body ? 200 : 404, { 'Content-Length': body?.length ?? 0 });
     response.end(request.method === 'HEAD' ? undefined : body);
@@ -22,6 +23,16 @@ const stage = Stage.open(async ({ host }) => {
   address = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
 });
 after(() => source?.close());
+
+/** Gives a quarter of a file and keeps the rest until the end of the test. */
+let given = () => {};
+function hold(request: IncomingMessage, response: ServerResponse): void {
+  const whole = disk(64 << 20, 'held');
+  response.writeHead(200, { 'Content-Length': whole.length });
+  if (request.method === 'HEAD') return void response.end();
+  response.write(whole.subarray(0, 16 << 20));
+  given = () => response.end(whole.subarray(16 << 20));
+}
 
 test('an image is fetched from a URL by the service, while the page shows how it is', async () => {
   await stage.as(
@@ -41,6 +52,64 @@ test('an image is fetched from a URL by the service, while the page shows how it
   );
 });
 
+test('a fetch that is under way tells how far it is, is cancelled, and begun again from the same address', async () => {
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'URL', exact: true }).click();
+      await page.getByLabel('Address of the file').fill(`${address}/held.raw`);
+      await page.getByLabel('Image Name').fill('held');
+      await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+      await page.getByRole('heading', { name: 'Fetching from the URL' }).waitFor();
+      await page.getByText(`${address}/held.raw`).waitFor();
+      await page
+        .getByText(/of 64 MiB/)
+        .first()
+        .waitFor();
+      const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1];
+      await page.getByRole('link', { name: 'Images', exact: true }).first().click();
+      await page
+        .getByRole('row', { name: /held/ })
+        .getByText(/Fetching \d+ %/)
+        .waitFor();
+      await page.getByRole('checkbox', { name: 'Choose held' }).check();
+      await page.getByRole('button', { name: 'Actions' }).click();
+      await page.getByRole('menuitem', { name: 'Cancel the fetch' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Cancel the fetch' }).click();
+      await page.getByText('The fetch of held is cancelled.').first().waitFor();
+      await page.getByRole('row', { name: /held/ }).getByText('Queued · not fetched').click();
+      await page.getByText('The import was cancelled.').first().waitFor();
+
+      await page.goto(`${page.url().split('#')[0]}#/images/${id}`);
+      await page.getByTestId('fetch-failed').getByText('The import was cancelled.').waitFor();
+      assert.equal(await page.getByLabel('Address of the file').inputValue(), `${address}/held.raw`);
+      await page.getByRole('button', { name: 'Fetch', exact: true }).click();
+      await page.getByRole('heading', { name: 'Fetching from the URL' }).waitFor();
+      await page.getByRole('button', { name: 'Cancel the fetch' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Cancel', exact: true }).click();
+      given();
+      await page.getByText('Active', { exact: true }).first().waitFor();
+    },
+    { route: '#/images/create' },
+  );
+});
+
+test('a fetched file that is no image is refused like an uploaded one', async () => {
+  await stage.as(
+    'member',
+    async ({ page }) => {
+      await page.getByRole('button', { name: 'URL', exact: true }).click();
+      await page.getByLabel('Address of the file').fill(`${address}/page.qcow2`);
+      await page.getByLabel('Image Name').fill('a page');
+      await page.getByRole('button', { name: 'Create Image', exact: true }).click();
+      await page.getByTestId('rejection').waitFor();
+      assert.equal(await page.getByTestId('fetch-failed').count(), 0);
+      await page.getByText('Give it a file').first().waitFor();
+    },
+    { route: '#/images/create' },
+  );
+});
+
 test('when it cannot be fetched the page says why, and another file may be given', async () => {
   await stage.as(
     'member',
@@ -49,7 +118,7 @@ test('when it cannot be fetched the page says why, and another file may be given
       await page.getByLabel('Address of the file').fill(`${address}/absent.qcow2`);
       await page.getByLabel('Image Name').fill('absent');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
-      await page.getByText('The file could not be fetched').first().waitFor();
+      await page.getByText('The file was not fetched').first().waitFor();
       await page.getByText(/404/).first().waitFor();
       await page.getByText('Give it a file').first().waitFor();
     },

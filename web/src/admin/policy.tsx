@@ -14,7 +14,7 @@ export function Policy() {
   const [wanted, setWanted] = useState('');
   const query = useQuery({
     queryKey: ['policy'],
-    queryFn: async ({ signal }) => (await take(api.GET('/v2/info/policy', { signal }))).rules,
+    queryFn: async ({ signal }) => (await take(api.GET('/v2/info/policy', { signal }))).rules ?? [],
   });
   if (query.error) return <Alert type="error">{reason(query.error)}</Alert>;
   const text = wanted.trim().toLowerCase();

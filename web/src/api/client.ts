@@ -8,6 +8,7 @@ export type Image = Schemas['Image'];
 export type Member = Schemas['Member'];
 export type Upload = Schemas['Upload'];
 export type SignedPart = Schemas['SignedPart'];
+export type May = Schemas['May'];
 export type Project = Schemas['Project'];
 export type Status = Schemas['Status'];
 export type Visibility = Schemas['Visibility'];

@@ -25,7 +25,7 @@ import { href, navigate } from '../ui/router';
 import { begin, panel } from '../upload/uploads';
 import { amountProblem, nameProblem, Requirements, TagsField, VisibilityFields } from './fields';
 import { containerFor, type DiskFormat, diskFormats, formatByName, nameByFile } from './format';
-import { importFrom, useImportMethods } from './import';
+import { importFrom, urlProblem, useImportMethods } from './import';
 import { Metadata, type Pair, problems } from './metadata';
 import { preflight, type Report, refusal } from './preflight';
 import { type Looked, SourceFiles } from './source';
@@ -74,7 +74,7 @@ export default function CreatePage() {
     formats.get(of) ?? (of ? looked.get(of)?.disk_format : source === 'url' ? formatByName(url) : undefined);
   const found = files[0] ? looked.get(files[0]) : undefined;
 
-  const urlWrong = source === 'url' && !/^https?:\/\/[^/]+/.test(url.trim()) ? t.create.urlWrong : undefined;
+  const urlWrong = source === 'url' ? urlProblem(url) : undefined;
   const fileWrong = source === 'file' && files.length === 0 ? t.create.fileMissing : undefined;
   const formatWrong = (of: File | undefined) => (of && mismatches.get(of)) || (formatOf(of) ? undefined : t.create.formatMissing);
 
@@ -199,12 +199,7 @@ export default function CreatePage() {
               )}
               {source === 'url' && (
                 <FormField label={t.create.url} description={t.create.urlHint} errorText={tried ? urlWrong : undefined}>
-                  <Input
-                    value={url}
-                    type="url"
-                    onChange={({ detail }) => setUrl(detail.value)}
-                    placeholder="https://cloud.debian.org/images/cloud/…"
-                  />
+                  <Input value={url} type="url" onChange={({ detail }) => setUrl(detail.value)} placeholder={t.create.urlPlaceholder} />
                 </FormField>
               )}
             </SpaceBetween>

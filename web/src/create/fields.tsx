@@ -9,14 +9,16 @@ import TokenGroup from '@cloudscape-design/components/token-group';
 import { useState } from 'react';
 import type { Visibility } from '../api/client';
 import { t } from '../i18n';
+import { imageCan, why } from '../images/can';
 import { useSession } from '../session/context';
-import { atLeast } from '../session/session';
 
 /** The parts of a form that creating and editing have in common. */
 
 /** Public is a box to tick, as people know it from Horizon; what an image is that is not public comes below. */
 export function VisibilityFields({ value, onChange }: { value: Visibility; onChange: (v: Visibility) => void }) {
-  const admin = atLeast(useSession(), 'admin');
+  const session = useSession();
+  const publish = imageCan.makePublic(session);
+  const community = imageCan.makeCommunity(session);
   const [rest, setRest] = useState<Visibility>(value === 'public' ? 'private' : value);
   const open = value === 'public';
   return (
@@ -24,8 +26,8 @@ export function VisibilityFields({ value, onChange }: { value: Visibility; onCha
       <FormField>
         <Checkbox
           checked={open}
-          disabled={!admin && !open}
-          description={admin || open ? t.visibilityHint.public : t.can.role(t.roles.admin)}
+          disabled={!publish.ok && !open}
+          description={open ? t.visibilityHint.public : (why(publish) ?? t.visibilityHint.public)}
           onChange={({ detail }) => onChange(detail.checked ? 'public' : rest)}
         >
           {t.visibility.public}
@@ -38,7 +40,8 @@ export function VisibilityFields({ value, onChange }: { value: Visibility; onCha
             items={(['private', 'shared', 'community'] as const).map((v) => ({
               value: v,
               label: t.visibility[v],
-              description: t.visibilityHint[v],
+              description: (v === 'community' && v !== value && why(community)) || t.visibilityHint[v],
+              disabled: v === 'community' && v !== value && !community.ok,
             }))}
             onChange={({ detail }) => {
               setRest(detail.value as Visibility);

@@ -13,6 +13,17 @@ const status = {
   deleted: 'Deleted',
 };
 
+/** What the rules of the policy allow, in words. */
+const verbOf = {
+  add_image: 'create',
+  upload_image: 'upload',
+  modify_image: 'change',
+  add_member: 'share',
+  publicize_image: 'make public',
+  download_image: 'download',
+  delete_image: 'delete',
+};
+
 /** Sentences for "this cannot be done in that state". */
 const only = (what: string) => (now: string) => `The image is ${now.toLowerCase()}; ${what}.`;
 
@@ -112,8 +123,9 @@ export const en = {
     inspecting: 'Validating · looking inside',
     hashing: (percent: number) => `Validating ${percent} %`,
     rejected: 'Queued · file refused',
-    fetching: (percent: number) => (percent > 0 ? `Fetching ${percent} %` : 'Fetching from the URL'),
-    fetchFailed: 'Queued · fetch failed',
+    fetching: (percent: number) => `Fetching ${percent} %`,
+    fetched: (size: string) => `Fetching · ${size} so far`,
+    fetchFailed: 'Queued · not fetched',
   },
 
   visibility: { private: 'Private', shared: 'Shared', community: 'Community', public: 'Public' },
@@ -265,12 +277,12 @@ export const en = {
   },
 
   can: {
-    role: (role: string) => `This needs the role ${role} in the project.`,
+    role: (role: string) => `The policy of the service does not allow it to your role in the project, ${role}.`,
     notYours: 'The image belongs to another project.',
+    nothingFetched: 'The file is there already; nothing is being fetched any more.',
     protected: 'The image is protected. Edit it and take the protection away first.',
     deactivated: 'The image is deactivated; only an administrator can download it.',
     notShared: (visibility: string) => `The image is ${visibility.toLowerCase()}; only one whose visibility is Shared has members.`,
-    ownShare: 'The image is your project’s own.',
     status: {
       upload: only('a file can be uploaded while it is queued'),
       download: only('there is nothing to download yet'),
@@ -278,10 +290,10 @@ export const en = {
       delete: only('it is going already'),
       deactivate: only('only an active image can be deactivated'),
       reactivate: only('only a deactivated image can be reactivated'),
-      publish: only('it cannot be changed'),
       share: only('it cannot be shared'),
       tag: only('it cannot be changed'),
       history: only('it has no history'),
+      cancelFetch: only('nothing is being fetched'),
       answer: only('there is nothing to answer'),
     },
   },
@@ -294,6 +306,7 @@ export const en = {
     untag: 'Remove a tag',
     deactivate: 'Deactivate',
     reactivate: 'Reactivate',
+    cancelFetch: 'Cancel the fetch',
     delete: 'Delete',
   },
 
@@ -316,6 +329,13 @@ export const en = {
     reactivate: { ...bulk('Reactivate', 'Reactivating', 'reactivated', 'Will be active'), hint: 'The images can be downloaded again.' },
     visibility: { ...bulk('Change', 'Changing', 'changed', 'Will be changed'), hint: '' },
     tag: { ...bulk('Tag', 'Tagging', 'tagged', 'Will be tagged'), hint: '' },
+    cancelFetch: {
+      ...bulk('Cancel the fetch of', 'Cancelling', 'no longer fetched', 'Will be queued again'),
+      button: 'Cancel the fetch',
+      did: (n: number) => `${plural(n, 'fetch is', 'fetches are')} cancelled.`,
+      didOne: (name: string) => `The fetch of ${name} is cancelled.`,
+      hint: 'What was fetched so far is deleted. The image is queued again and waits for a file.',
+    },
     untag: { ...bulk('Remove the tag from', 'Removing', 'changed', 'Will lose the tag'), hint: '' },
   },
 
@@ -342,9 +362,19 @@ export const en = {
     sha512: 'SHA-512',
     noChecksum: 'The checksums are computed while the file is validated.',
     give: 'Give it a file',
-    fetchFailed: 'The file could not be fetched',
-    fetchFailedHint: 'The service could not fetch the file from its address.',
     upload: 'Upload',
+  },
+
+  fetch: {
+    title: 'Fetching from the URL',
+    hint: 'The service fetches the file by itself; this page may be closed.',
+    asking: 'Asking the source for the file',
+    soFar: (size: string, rate: string) => [`${size} so far; the source does not say how much there is`, rate].filter(Boolean).join(', '),
+    failed: 'The file was not fetched',
+    failedHint: 'The service could not fetch the file from its address.',
+    next: 'Mend the address and fetch it again, or upload the file instead.',
+    nextThere: 'On the page of the image it can be fetched again, or uploaded instead.',
+    start: 'Fetch',
   },
 
   history: {
@@ -484,6 +514,7 @@ export const en = {
     fromNothing: 'Nothing yet',
     url: 'Address of the file',
     urlHint: 'The service fetches it by itself; this page may be closed.',
+    urlPlaceholder: 'https://cloud.debian.org/images/cloud/…',
     urlWrong: 'Enter an address that begins with https:// or http://.',
     fileMissing: 'Choose a file, or choose “Nothing yet” to add it later.',
     formatMissing: 'Choose the format of the file.',
@@ -578,6 +609,11 @@ export const en = {
     access: 'Access',
     role: 'Your role',
     may: 'You may',
+    mayDo: (rules: readonly string[]) => {
+      const verbs = Object.entries(verbOf).flatMap(([rule, verb]) => (rules.includes(rule) ? [verb] : []));
+      const every = rules.includes('context_is_admin');
+      return `${new Intl.ListFormat('en').format(['See', ...verbs])} the images of ${every ? 'every project' : 'the project'}.`;
+    },
     loading: 'Loading the usage',
   },
 
@@ -601,7 +637,7 @@ export const en = {
     projectAbout: 'Description',
     user: 'User',
     role: 'Role',
-    may: 'May',
+    may: 'May, unless the policy says otherwise',
     show: 'Show',
     imagesOf: (name: string) => `Show the images of ${name}`,
     noProjects: 'There are no projects.',

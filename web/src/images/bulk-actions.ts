@@ -1,10 +1,10 @@
 import type { Image, Visibility } from '../api/client';
 import type { Session } from '../session/session';
 import { imageCan, type Verdict } from './can';
-import { addTag, deactivate, patch, reactivate, remove, removeTag } from './queries';
+import { addTag, cancelImport, deactivate, patch, reactivate, remove, removeTag } from './queries';
 
 /** What can be done with several images at once. */
-export type BulkAction = 'delete' | 'deactivate' | 'reactivate' | 'visibility' | 'tag' | 'untag';
+export type BulkAction = 'delete' | 'deactivate' | 'reactivate' | 'visibility' | 'tag' | 'untag' | 'cancelFetch';
 
 /** What the person adds to the action: a tag, or a visibility. */
 export interface Input {
@@ -26,6 +26,7 @@ export const bulkActions: Record<BulkAction, Definition> = {
     run: (image, { visibility }) => patch(image.id, [{ op: 'replace', path: '/visibility', value: visibility }]),
   },
   tag: { verdict: imageCan.tag, run: (image, { tag }) => addTag(image.id, tag) },
+  cancelFetch: { verdict: imageCan.cancelFetch, run: (image) => cancelImport(image.id) },
   untag: { verdict: imageCan.tag, run: (image, { tag }) => (image.tags.includes(tag) ? removeTag(image.id, tag) : Promise.resolve()) },
 };
 

@@ -13,11 +13,11 @@ import type { Image, Visibility } from '../api/client';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { useSession } from '../session/context';
-import { atLeast } from '../session/session';
 import { flash } from '../ui/flash';
 import { size } from '../ui/format';
 import { cancel } from '../upload/uploads';
 import { type BulkAction, bulkActions, type Input as Extra, each } from './bulk-actions';
+import { imageCan, why } from './can';
 import { everything, lists, refresh } from './queries';
 
 type Result = { ok: true } | { ok: false; reason: string };
@@ -198,7 +198,13 @@ function TagField({
 }
 
 function VisibilityField({ value, onChange }: { value: Visibility; onChange: (v: Visibility) => void }) {
-  const admin = atLeast(useSession(), 'admin');
+  const session = useSession();
+  const refused = {
+    private: undefined,
+    shared: undefined,
+    community: why(imageCan.makeCommunity(session)),
+    public: why(imageCan.makePublic(session)),
+  };
   return (
     <RadioGroup
       value={value}
@@ -207,8 +213,8 @@ function VisibilityField({ value, onChange }: { value: Visibility; onChange: (v:
       items={(['private', 'shared', 'community', 'public'] as const).map((v) => ({
         value: v,
         label: t.visibility[v],
-        description: v === 'public' && !admin ? t.can.role(t.roles.admin) : t.visibilityHint[v],
-        disabled: v === 'public' && !admin,
+        description: refused[v] ?? t.visibilityHint[v],
+        disabled: refused[v] !== undefined,
       }))}
     />
   );

@@ -1,19 +1,20 @@
 import type { Image, Status } from '../api/client';
 import { t } from '../i18n';
-import { atLeast, type Role, type Session } from '../session/session';
+import { roleIn, type Session } from '../session/session';
+import { fetching } from './facts';
 
 /**
- * What a person may do with an image, from one table. It says what the service will allow with its default policy, so that the page offers nothing
- * in vain; the service decides all the same.
+ * What a person may do with an image: what the service said at sign-in that its policy allows, and what the state of the image allows, from one table. So
+ * the page offers nothing in vain; the service decides all the same.
  */
 export type Action =
+  | 'cancelFetch'
   | 'upload'
   | 'download'
   | 'edit'
   | 'delete'
   | 'deactivate'
   | 'reactivate'
-  | 'publish'
   | 'share'
   | 'tag'
   | 'history'
@@ -22,9 +23,8 @@ export type Action =
 export type Verdict = { ok: true } | { ok: false; reason: string };
 
 interface Rule {
-  role: Role;
-  /** Whether the image must belong to the current project. An administrator acts on every project's. */
-  own: boolean;
+  /** The rule of the policy. */
+  rule: string;
   statuses?: readonly Status[];
   /** What else must hold; returns the reason why it does not. */
   unless?: (image: Image, session: Session) => string | undefined;
@@ -33,39 +33,45 @@ interface Rule {
 const living: readonly Status[] = ['queued', 'saving', 'uploading', 'importing', 'active', 'deactivated'];
 
 const table: Record<Action, Rule> = {
-  upload: { role: 'member', own: true, statuses: ['queued'] },
+  upload: { rule: 'upload_image', statuses: ['queued'] },
   download: {
-    role: 'member',
-    own: false,
+    rule: 'download_image',
     statuses: ['active', 'deactivated'],
-    unless: (image, session) => (image.status === 'deactivated' && !atLeast(session, 'admin') ? t.can.deactivated : undefined),
+    unless: (image, session) => (image.status === 'deactivated' && !allows('context_is_admin', session) ? t.can.deactivated : undefined),
   },
-  edit: { role: 'member', own: true, statuses: living },
-  delete: { role: 'member', own: true, statuses: living, unless: (image) => (image.protected ? t.can.protected : undefined) },
-  deactivate: { role: 'member', own: true, statuses: ['active'] },
-  reactivate: { role: 'member', own: true, statuses: ['deactivated'] },
-  publish: { role: 'admin', own: true, statuses: living },
+  edit: { rule: 'modify_image', statuses: living },
+  delete: { rule: 'delete_image', statuses: living, unless: (image) => (image.protected ? t.can.protected : undefined) },
+  deactivate: { rule: 'deactivate', statuses: ['active'] },
+  reactivate: { rule: 'reactivate', statuses: ['deactivated'] },
   share: {
-    role: 'member',
-    own: true,
+    rule: 'add_member',
     statuses: living,
     unless: (image) => (image.visibility === 'shared' ? undefined : t.can.notShared(t.visibility[image.visibility])),
   },
-  tag: { role: 'member', own: true, statuses: living },
-  history: { role: 'member', own: true },
-  answer: { role: 'member', own: false, unless: (image, session) => (image.owner === session.project.id ? t.can.ownShare : undefined) },
+  tag: { rule: 'modify_image', statuses: living },
+  history: { rule: 'modify_image' },
+  cancelFetch: {
+    rule: 'upload_image',
+    statuses: ['importing'],
+    unless: (image) => (fetching(image) ? undefined : t.can.nothingFetched),
+  },
+  answer: { rule: 'modify_member' },
 };
 
 function judge(action: Action, image: Image, session: Session): Verdict {
   const rule = table[action];
-  if (!atLeast(session, rule.role)) return { ok: false, reason: t.can.role(t.roles[rule.role]) };
-  if (rule.own && image.owner !== session.project.id && !atLeast(session, 'admin')) return { ok: false, reason: t.can.notYours };
+  const own = image.owner === session.project.id;
+  const kind = own ? 'own' : image.visibility === 'shared' ? 'shared' : 'public';
+  if (!session.may[kind].includes(rule.rule))
+    return { ok: false, reason: !own && allows(rule.rule, session) ? t.can.notYours : notAllowed(session) };
   if (rule.statuses && !rule.statuses.includes(image.status)) return { ok: false, reason: t.can.status[action](t.status[image.status]) };
   const why = rule.unless?.(image, session);
   return why ? { ok: false, reason: why } : { ok: true };
 }
 
-type Can = { [A in Action]: (image: Image, session: Session) => Verdict } & { create: (session: Session) => Verdict };
+type Can = { [A in Action]: (image: Image, session: Session) => Verdict } & {
+  [A in 'create' | 'makePublic' | 'makeCommunity']: (session: Session) => Verdict;
+};
 
 export const imageCan: Can = {
   ...(Object.fromEntries(
@@ -73,8 +79,23 @@ export const imageCan: Can = {
   ) as {
     [A in Action]: (image: Image, session: Session) => Verdict;
   }),
-  create: (session) => (atLeast(session, 'member') ? { ok: true } : { ok: false, reason: t.can.role(t.roles.member) }),
+  create: (session) => of('add_image', session),
+  makePublic: (session) => of('publicize_image', session),
+  makeCommunity: (session) => of('communitize_image', session),
 };
+
+/** Whether the policy allows something with images of the project. */
+function allows(rule: string, session: Session): boolean {
+  return session.may.own.includes(rule);
+}
+
+function of(rule: string, session: Session): Verdict {
+  return allows(rule, session) ? { ok: true } : { ok: false, reason: notAllowed(session) };
+}
+
+function notAllowed(session: Session): string {
+  return t.can.role(t.roles[roleIn(session) ?? 'none']);
+}
 
 /** The reason of a refusal, for the disabledReason of a control. */
 export function why(v: Verdict): string | undefined {

@@ -65,22 +65,21 @@ export function moving(image: Image): boolean {
     image.status === 'uploading' ||
     image.status === 'importing' ||
     image.status === 'pending_delete' ||
-    fetching(image) ||
     (image.status === 'queued' && (image.bullion_upload_state === 'open' || image.bullion_upload_state === 'received'))
   );
 }
 
 /** How far the examination is, from 0 to 1; undefined when it is not under way or has only begun. */
-export function progress(image: Image): { phase: string; part: number } | undefined {
+export function progress(image: Image): { phase: string; part: number; done: number; total: number } | undefined {
   const m = /^(\w+) (\d+)\/(\d+)$/.exec(image.bullion_progress ?? '');
   if (!m) return undefined;
-  const total = Number(m[3]);
-  return { phase: m[1] ?? '', part: total > 0 ? Number(m[2]) / total : 0 };
+  const [done, total] = [Number(m[2]), Number(m[3])];
+  return { phase: m[1] ?? '', part: total > 0 ? done / total : 0, done, total };
 }
 
-/** Whether the service fetches the bytes by itself at the moment. */
+/** Whether the service fetches the bytes by itself at the moment. Once it has them, they are examined like any others. */
 export function fetching(image: Image): boolean {
-  return property(image, 'os_glance_importing_to_stores') !== '';
+  return property(image, 'os_glance_importing_to_stores') !== '' && image.bullion_progress?.startsWith('fetch ') === true;
 }
 
 /** Whether the last fetch by the service failed. */

@@ -8,13 +8,14 @@ import ContentLayout from '@cloudscape-design/components/content-layout';
 import CopyToClipboard from '@cloudscape-design/components/copy-to-clipboard';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Tabs from '@cloudscape-design/components/tabs';
 import { type ReactNode, useEffect, useState } from 'react';
 import type { Image } from '../api/client';
 import { ApiError, reason } from '../api/errors';
-import { useImport } from '../create/import';
+import { useImportMethods } from '../create/import';
 import { SourceFiles } from '../create/source';
 import { t } from '../i18n';
 import { useSession } from '../session/context';
@@ -32,6 +33,7 @@ import { imageCan, why } from './can';
 import { formatName, Tags } from './columns';
 import { Commands } from './commands';
 import { description, fetchFailed, fetching, property, rejection, system } from './facts';
+import { FetchFailed, Fetching, FromAddress } from './fetch';
 import { History } from './history';
 import { Members } from './members';
 import { useOwnerName } from './owners';
@@ -144,8 +146,9 @@ function Page({ image }: { image: Image }) {
             <UploadCard item={upload} />
           </Container>
         ) : (
-          image.status === 'queued' && !fetching(image) && <Bytes image={image} />
+          image.status === 'queued' && <Bytes image={image} />
         )}
+        {fetching(image) && <Fetching image={image} onStop={() => setDialog('cancelFetch')} />}
         <Warnings image={image} />
         <Facts image={image} />
         <Tabs
@@ -179,7 +182,9 @@ function Bytes({ image }: { image: Image }) {
   const refused = rejection(image);
   const may = imageCan.upload(image, session).ok;
   const failed = fetchFailed(image);
-  const task = useImport(image.id, failed);
+  const canImport = useImportMethods().includes('web-download');
+  const [chosen, setChosen] = useState<'file' | 'url'>();
+  const source = canImport ? (chosen ?? (failed ? 'url' : 'file')) : 'file';
   const open = image.bullion_upload_state === 'open' && image.bullion_upload;
 
   async function send() {
@@ -203,11 +208,7 @@ function Bytes({ image }: { image: Image }) {
           {refused.message}
         </Alert>
       )}
-      {failed && (
-        <Alert type="error" header={t.image.fetchFailed}>
-          {task?.message || t.image.fetchFailedHint}
-        </Alert>
-      )}
+      {failed && !refused && <FetchFailed image={image} />}
       {may && open && (
         <Alert type="info" header={t.upload.openElsewhere}>
           <SpaceBetween size="xs">
@@ -219,10 +220,27 @@ function Bytes({ image }: { image: Image }) {
       {may && !open && (
         <Container header={<Header variant="h2">{t.image.give}</Header>}>
           <SpaceBetween size="m">
-            <SourceFiles files={files} onChange={setFiles} multiple={false} onReady={setReady} />
-            <Button variant="primary" disabled={!ready || files.length === 0} loading={working} onClick={() => void send()}>
-              {t.image.upload}
-            </Button>
+            {canImport && (
+              <SegmentedControl
+                label={t.create.source}
+                selectedId={source}
+                options={[
+                  { id: 'file', text: t.create.fromFile },
+                  { id: 'url', text: t.create.fromUrl },
+                ]}
+                onChange={({ detail }) => setChosen(detail.selectedId as 'file' | 'url')}
+              />
+            )}
+            {source === 'url' ? (
+              <FromAddress image={image} />
+            ) : (
+              <>
+                <SourceFiles files={files} onChange={setFiles} multiple={false} onReady={setReady} />
+                <Button variant="primary" disabled={!ready || files.length === 0} loading={working} onClick={() => void send()}>
+                  {t.image.upload}
+                </Button>
+              </>
+            )}
           </SpaceBetween>
         </Container>
       )}

@@ -21,6 +21,7 @@ import { useMedia } from '../ui/use-media';
 import { type BulkAction, bulkActions } from './bulk-actions';
 import { imageCan, why } from './can';
 import { columns, firstColumns } from './columns';
+import { fetching } from './facts';
 import Filter from './filter';
 import { type Listing, readListing, relist, sortKeys, type Tab, tabs, tidy, writeListing } from './filters';
 import { useOwnerName } from './owners';
@@ -248,6 +249,7 @@ function actionItems(images: Image[], session: ReturnType<typeof useSession>) {
     many('untag'),
     many('deactivate'),
     many('reactivate'),
+    ...(images.some(fetching) ? [many('cancelFetch')] : []),
     many('delete'),
   ];
 }

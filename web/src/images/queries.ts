@@ -231,6 +231,11 @@ export function answer(id: string, project: string, status: Member['status']): P
   return take(api.PUT('/v2/images/{id}/members/{member}', { params: { path: { id, member: project } }, body: { status } }));
 }
 
+/** Gives up a fetch by the service. */
+export function cancelImport(id: string): Promise<unknown> {
+  return take(api.DELETE('/v2/images/{id}/import', { params: { path: { id } } }));
+}
+
 /** Sends the browser to the bytes; S3 answers with an attachment, so the page stays. */
 export async function download(id: string): Promise<void> {
   const signed = await take(api.GET('/v2/images/{id}/download', { params: { path: { id } } }));

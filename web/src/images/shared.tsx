@@ -6,8 +6,8 @@ import type { Image } from '../api/client';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { useSession } from '../session/context';
-import { atLeast } from '../session/session';
 import { flash } from '../ui/flash';
+import { imageCan } from './can';
 import type { MemberStatus } from './filters';
 import { answer, refresh } from './queries';
 
@@ -22,7 +22,7 @@ export default function Shared({ now, selected, onChange }: { now: MemberStatus;
         options={(['pending', 'accepted', 'rejected'] as const).map((id) => ({ id, text: t.shared[id] }))}
         onChange={({ detail }) => onChange(detail.selectedId as MemberStatus)}
       />
-      {selected.length > 0 && atLeast(session, 'member') && <Answers images={selected} now={now} />}
+      {selected.length > 0 && selected.every((image) => imageCan.answer(image, session).ok) && <Answers images={selected} now={now} />}
     </SpaceBetween>
   );
 }

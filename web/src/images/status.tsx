@@ -2,7 +2,7 @@ import Popover from '@cloudscape-design/components/popover';
 import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
 import type { Image } from '../api/client';
 import { t } from '../i18n';
-import { percent } from '../ui/format';
+import { percent, size } from '../ui/format';
 import { useStore } from '../ui/store';
 import { transferred } from '../upload/state';
 import { type Item, uploads } from '../upload/uploads';
@@ -17,6 +17,7 @@ export interface Shown {
   type: StatusIndicatorProps.Type;
   text: string;
   reason?: string;
+  header?: string; // over the reason
 }
 
 /** The state in one line: what the record says, and what this tab knows of an upload. */
@@ -34,7 +35,8 @@ export function shown(image: Image, upload?: Item): Shown {
       return { type: 'in-progress', text: name };
     case 'importing': {
       const p = progress(image);
-      if (p?.phase === 'fetch' || (fetching(image) && !p)) return { type: 'in-progress', text: t.progress.fetching(percent(p?.part ?? 0)) };
+      if (p && fetching(image))
+        return { type: 'in-progress', text: p.total > 0 ? t.progress.fetching(percent(p.part)) : t.progress.fetched(size(p.done)) };
       if (p?.phase === 'hash') return { type: 'in-progress', text: t.progress.hashing(percent(p.part)) };
       return { type: 'in-progress', text: p ? t.progress.inspecting : name };
     }
@@ -50,9 +52,11 @@ export function shown(image: Image, upload?: Item): Shown {
         return { type: 'in-progress', text: t.progress.uploading(done) };
       }
       const refused = rejection(image);
-      if (refused) return { type: 'error', text: t.progress.rejected, reason: refused.message };
-      if (fetching(image)) return { type: 'in-progress', text: t.progress.fetching(percent(progress(image)?.part ?? 0)) };
-      if (fetchFailed(image)) return { type: 'error', text: t.progress.fetchFailed };
+      if (refused) return { type: 'error', text: t.progress.rejected, header: t.progress.rejected, reason: refused.message };
+      if (fetchFailed(image)) {
+        const why = image.bullion_import_failure || t.fetch.failedHint;
+        return { type: 'error', text: t.progress.fetchFailed, header: t.fetch.failed, reason: `${why} ${t.fetch.nextThere}` };
+      }
       if (image.bullion_upload_state === 'open') return { type: 'pending', text: t.progress.open };
       return { type: 'pending', text: name };
     }
@@ -60,12 +64,12 @@ export function shown(image: Image, upload?: Item): Shown {
 }
 
 export function StatusCell({ image }: { image: Image }) {
-  const { type, text, reason } = shown(image, useUploadOf(image.id));
+  const { type, text, reason, header } = shown(image, useUploadOf(image.id));
   const indicator = <StatusIndicator type={type}>{text}</StatusIndicator>;
   if (!reason) return indicator;
   return (
     <Popover
-      header={t.progress.rejected}
+      header={header}
       content={<span className="prose">{reason}</span>}
       triggerType="text"
       dismissAriaLabel={t.dismiss}

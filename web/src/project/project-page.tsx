@@ -48,7 +48,7 @@ export default function ProjectPage() {
             columns={2}
             items={[
               { label: t.usage.role, value: role ? t.roles[role] : t.roles.none },
-              { label: t.usage.may, value: role ? t.admin.rights[role] : '–' },
+              { label: t.usage.may, value: t.usage.mayDo(session.may.own) },
               { label: t.columns.id, value: <span className="mono">{session.project.id}</span> },
             ]}
           />

@@ -1,4 +1,4 @@
-import { open, type Project, type Schemas, take, takeTokensFrom, takeWhole } from '../api/client';
+import { type May, open, type Project, type Schemas, take, takeTokensFrom, takeWhole } from '../api/client';
 import { ApiError } from '../api/errors';
 import { saved } from '../ui/saved';
 import { store } from '../ui/store';
@@ -19,6 +19,8 @@ export interface Session {
   user: { id: string; name: string };
   project: { id: string; name: string };
   roles: string[];
+  /** What the service's policy allows in the project: the names of the rules. */
+  may: May;
   projects: { id: string; name: string }[];
 }
 
@@ -116,6 +118,7 @@ async function scoped(root: string, projectId: string, projects: Pick<Project, '
   const { token, body } = await issue({
     auth: { identity: { methods: ['token'], token: { id: root } }, scope: { project: { id: projectId } } },
   });
+  const { may } = await take(open.GET('/v2/info/policy', { headers: { 'X-Auth-Token': token } }));
   return {
     root,
     token,
@@ -123,6 +126,7 @@ async function scoped(root: string, projectId: string, projects: Pick<Project, '
     user: { id: body.user.id, name: body.user.name },
     project: { id: body.project?.id ?? projectId, name: body.project?.name ?? '' },
     roles: (body.roles ?? []).map((r) => r.name),
+    may,
     projects,
   };
 }
