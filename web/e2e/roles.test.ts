@@ -79,6 +79,37 @@ test('a member cannot publish, and an administrator sees every project', async (
   });
 });
 
+test('an administrator sees what projects use and download, and changes a quota, which then holds', async () => {
+  const outsider = await stage.api('outsider');
+  await stage.as(
+    'admin',
+    async ({ page }) => {
+      const row = page.getByRole('row', { name: /^other/ });
+      await row.getByText(/of 2,000/).waitFor();
+      await row.getByText('1 TiB').waitFor();
+      await page.getByRole('columnheader', { name: 'Downloaded this month' }).waitFor();
+      await page.getByRole('button', { name: 'Edit the quota of other' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByLabel('Images').fill('a few');
+      await dialog.getByText('Enter a whole number from 0, or nothing.').first().waitFor();
+      assert.equal(await dialog.getByRole('button', { name: 'Save changes' }).getAttribute('aria-disabled'), 'true');
+      await dialog.getByLabel('Images').fill('0');
+      await dialog.getByLabel('Storage (GiB)').fill('1.5');
+      await dialog.getByLabel('Open uploads').fill('');
+      await dialog.getByRole('button', { name: 'Save changes' }).click();
+      await page.getByText('The quota of other is saved.').first().waitFor();
+      await row.getByText(/of 1.5 GiB/).waitFor();
+      await assert.rejects(outsider.create('one more'), /quota of images is 0/);
+      await page.getByRole('button', { name: 'Edit the quota of other' }).click();
+      assert.equal(await dialog.getByLabel('Open uploads').inputValue(), '');
+      await dialog.getByRole('button', { name: 'As every project' }).click();
+      await page.getByText('other may use what every project may.').first().waitFor();
+      await row.getByText(/of 2,000/).waitFor();
+    },
+    { route: '#/admin' },
+  );
+});
+
 test('where the policy lets only administrators manage, a member is offered downloads and nothing else', async () => {
   const host = await startHostWith('admin-only');
   try {

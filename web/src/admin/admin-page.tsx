@@ -1,21 +1,25 @@
 import Alert from '@cloudscape-design/components/alert';
 import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import Link from '@cloudscape-design/components/link';
+import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import Tabs from '@cloudscape-design/components/tabs';
 import { useQuery } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
-import { api, take } from '../api/client';
+import { type ReactNode, useState } from 'react';
+import { api, type Project, take } from '../api/client';
 import { reason } from '../api/errors';
 import { t } from '../i18n';
 import { useProjects } from '../images/queries';
-import { inWords, type Usage, useUsage } from '../project/usage';
 import { follow } from '../ui/follow';
+import { integer, size } from '../ui/format';
 import { href, navigate } from '../ui/router';
+import type { Figure } from './limits';
 import { Policy } from './policy';
+import { type Quota, QuotaDialog, useQuota } from './quota';
 
 /** For administrators: the projects, and who is what in them. */
 export default function AdminPage({ tab }: { tab?: string }) {
@@ -44,6 +48,7 @@ export default function AdminPage({ tab }: { tab?: string }) {
 }
 
 function Projects() {
+  const [edited, setEdited] = useState<{ project: Project; quota: Quota }>();
   const query = useProjects(true);
   return (
     <Loaded error={query.error}>
@@ -58,28 +63,47 @@ function Projects() {
           { id: 'name', header: t.admin.project, isRowHeader: true, cell: (p) => p.name },
           { id: 'description', header: t.admin.projectAbout, cell: (p) => p.description || '–' },
           { id: 'id', header: t.columns.id, cell: (p) => <span className="mono">{p.id}</span> },
-          { id: 'count', header: t.usage.images, cell: (p) => <Used project={p.id} figure="image_count_total" kind="count" /> },
-          { id: 'storage', header: t.usage.storage, cell: (p) => <Used project={p.id} figure="image_size_total" kind="mebibytes" /> },
-          { id: 'images', header: t.images.title, cell: (p) => <ImagesOf project={p.id} name={p.name} /> },
+          { id: 'count', header: t.usage.images, cell: (p) => <Used project={p.id} show={(q) => of(q, 'images', integer)} /> },
+          { id: 'storage', header: t.usage.storage, cell: (p) => <Used project={p.id} show={(q) => of(q, 'bytes', size)} /> },
+          { id: 'egress', header: t.quota.egress, cell: (p) => <Used project={p.id} show={(q) => size(q.egress.bytes)} /> },
+          {
+            id: 'actions',
+            header: t.images.actions,
+            cell: (p) => <Actions project={p} onEdit={(quota) => setEdited({ project: p, quota })} />,
+          },
         ]}
+        wrapLines
         empty={<Box color="text-body-secondary">{t.admin.noProjects}</Box>}
       />
+      {edited && <QuotaDialog {...edited} onClose={() => setEdited(undefined)} />}
     </Loaded>
   );
 }
 
-function Used({ project, figure, kind }: { project: string; figure: keyof Usage; kind: 'count' | 'mebibytes' }) {
-  const { data, error } = useUsage(project);
+/** One figure of a project, from the one answer that has them all. */
+function Used({ project, show }: { project: string; show: (q: Quota) => string }) {
+  const { data, error } = useQuota(project);
   if (error) return <StatusIndicator type="error">{reason(error)}</StatusIndicator>;
-  return data ? inWords(data[figure], kind) : <StatusIndicator type="loading">{t.usage.loading}</StatusIndicator>;
+  return data ? show(data) : <StatusIndicator type="loading">{t.usage.loading}</StatusIndicator>;
 }
 
-function ImagesOf({ project, name }: { project: string; name: string }) {
-  const to = href(['images'], { tab: 'all', owner: project });
+function of(q: Quota, figure: Figure, words: (n: number) => string): string {
+  const [used, limit] = [q.usage[figure], q.quota[figure]];
+  return limit < 0 ? t.usage.noLimit(words(used)) : t.usage.ofLimit(words(used), words(limit));
+}
+
+function Actions({ project, onEdit }: { project: Project; onEdit: (q: Quota) => void }) {
+  const { data } = useQuota(project.id);
+  const to = href(['images'], { tab: 'all', owner: project.id });
   return (
-    <Link ariaLabel={t.admin.imagesOf(name)} {...follow(to)}>
-      {t.admin.show}
-    </Link>
+    <SpaceBetween direction="horizontal" size="m">
+      <Button variant="inline-link" ariaLabel={t.quota.editOf(project.name)} disabled={!data} onClick={() => data && onEdit(data)}>
+        {t.quota.edit}
+      </Button>
+      <Link ariaLabel={t.admin.imagesOf(project.name)} {...follow(to)}>
+        {t.admin.show}
+      </Link>
+    </SpaceBetween>
   );
 }
 

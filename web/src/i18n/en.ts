@@ -617,6 +617,28 @@ export const en = {
     loading: 'Loading the usage',
   },
 
+  quota: {
+    edit: 'Edit quota',
+    editOf: (project: string) => `Edit the quota of ${project}`,
+    of: (project: string) => `Quota of ${project}`,
+    hint: 'What the project may use. An empty field is no limit.',
+    label: { images: 'Images', bytes: 'Storage (GiB)', uploads: 'Open uploads', in_flight: 'Storage under way (GiB)' },
+    uses: (amount: string) => `It uses ${amount} now.`,
+    none: 'No limit',
+    wrong: {
+      images: 'Enter a whole number from 0, or nothing.',
+      bytes: 'Enter a number from 0, or nothing.',
+      uploads: 'Enter a whole number from 0, or nothing.',
+      in_flight: 'Enter a number from 0, or nothing.',
+    },
+    mend: 'Mend the fields that are marked first.',
+    over: 'The project uses more than that already. What it has stays, and it takes no more until it is below.',
+    unset: 'As every project',
+    saved: (project: string) => `The quota of ${project} is saved.`,
+    isUnset: (project: string) => `${project} may use what every project may.`,
+    egress: 'Downloaded this month',
+  },
+
   admin: {
     policy: 'Policy',
     policyHint: 'Who may do what: the rules in force. An operator changes them in the policy document of the service.',
@@ -638,7 +660,7 @@ export const en = {
     user: 'User',
     role: 'Role',
     may: 'May, unless the policy says otherwise',
-    show: 'Show',
+    show: 'Show images',
     imagesOf: (name: string) => `Show the images of ${name}`,
     noProjects: 'There are no projects.',
     noPeople: 'Nobody has a role.',
