@@ -114,8 +114,8 @@ func (c *contract) answered(res *http.Response) error {
 			return err
 		}
 	}
-	if r.Method == http.MethodHead {
-		return nil // as GET, without what could be looked at
+	if r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return nil // as GET, without what could be looked at; a browser's question of whether a page may do something
 	}
 	var wrong []string
 	op := c.document.operation(r.Method, r.URL.EscapedPath())
