@@ -14,15 +14,19 @@ import (
 // webDownload is the import from an address.
 const webDownload = "web-download"
 
-// importMethods are what POST …/import takes: what is staged, and what is at an address where the service fetches.
+// importMethods are what POST …/import takes: what is staged, what is at an address, and what another Images API has, where the service fetches.
 func (a *api) importMethods() []string {
+	methods := []string{"glance-direct"}
 	if a.Images.CheckSource != nil {
-		return []string{"glance-direct", webDownload}
+		methods = append(methods, webDownload)
 	}
-	return []string{"glance-direct"}
+	if a.Images.FromRegions {
+		methods = append(methods, images.GlanceDownload)
+	}
+	return methods
 }
 
-// importImage has bytes that were staged validated, or bytes at an address fetched.
+// importImage has bytes that were staged validated, or bytes at an address or of another Images API fetched.
 func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	var raw json.RawMessage
 	if err := decode(w, r, &raw); err != nil {
@@ -33,6 +37,8 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 			Name     string `json:"name"`
 			URI      string `json:"uri"`
 			Checksum string `json:"checksum"` // our own: of the file at the URI, as sha256:HEX
+			Region   string `json:"glance_region"`
+			ImageID  string `json:"glance_image_id"`
 		} `json:"method"`
 		Stores []string `json:"stores"`
 	}
@@ -55,12 +61,14 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	take := a.Images.ImportStaged
-	if body.Method.Name == webDownload {
-		take = a.Images.StartImport
+	request := images.ImportRequest{Method: body.Method.Name, RequestID: RequestID(r.Context()), Body: kept}
+	switch body.Method.Name {
+	case webDownload:
+		take, request.URI, request.Checksum = a.Images.StartImport, body.Method.URI, body.Method.Checksum
+	case images.GlanceDownload:
+		take, request.Region, request.RemoteImage = a.Images.StartRemoteImport, body.Method.Region, body.Method.ImageID
 	}
-	_, err = take(r.Context(), callerOf(r), r.PathValue("id"), images.ImportRequest{Method: body.Method.Name, URI: body.Method.URI,
-		Checksum: body.Method.Checksum, RequestID: RequestID(r.Context()), Body: kept})
-	if err != nil {
+	if _, err := take(r.Context(), callerOf(r), r.PathValue("id"), request); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusAccepted)

@@ -1,11 +1,13 @@
 package fetch
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -97,6 +99,7 @@ func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
 	r.Header.Del("Referer")
 	r.Header.Del("Authorization")
 	r.Header.Del("Cookie")
+	r.Header.Del("X-Auth-Token") // what OpenAs was given is for the address alone
 	return nil
 }
 
@@ -158,17 +161,12 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return nil, errors.Join(failures...)
 }
 
-// get asks for bytes of a file; rng is the value of Range, "" for all. The answer is one of 200, 206 or 416.
-func (c *Client) get(ctx context.Context, address, rng, ifRange string) (*http.Response, error) {
-	u, err := c.rules.CheckURL(address)
+// get asks for bytes of a file; rng is the value of Range, "" for all. token is sent unless it is "". The answer is one of 200, 206 or 416.
+func (c *Client) get(ctx context.Context, address, token, rng, ifRange string) (*http.Response, error) {
+	r, err := c.request(ctx, http.MethodGet, address, token, nil)
 	if err != nil {
-		return nil, failed(err.Error(), errRefused)
+		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, failed(unreachable, err)
-	}
-	r.Header.Set("User-Agent", "bullion-import/1")
 	r.Header.Set("Accept-Encoding", "identity")
 	if rng != "" {
 		r.Header.Set("Range", rng)
@@ -176,15 +174,9 @@ func (c *Client) get(ctx context.Context, address, rng, ifRange string) (*http.R
 	if ifRange != "" {
 		r.Header.Set("If-Range", ifRange)
 	}
-	answer, err := c.http.Do(r)
+	answer, err := c.do(r)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if e, ok := errors.AsType[*Error](err); ok {
-			return nil, e
-		}
-		return nil, unreached(err)
+		return nil, err
 	}
 	switch code := answer.StatusCode; {
 	case code == http.StatusOK, code == http.StatusPartialContent, code == http.StatusRequestedRangeNotSatisfiable:
@@ -195,6 +187,60 @@ func (c *Client) get(ctx context.Context, address, rng, ifRange string) (*http.R
 			Temporary: code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout,
 			Cause:     fmt.Errorf("%s answered %s", answer.Request.URL.Host, strings.ToValidUTF8(answer.Status, "?"))}
 	}
+}
+
+// Ask sends a document to a service, or asks it for one, and returns its answer whatever its status, with at most max bytes of the body. It keeps to the rules as a
+// fetch does. token is sent unless it is "", and to no other address.
+func (c *Client) Ask(ctx context.Context, method, address, token string, document []byte, max int64) (status int, header http.Header, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, headersWithin)
+	defer cancel()
+	r, err := c.request(ctx, method, address, token, document)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	if document != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.do(r)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(answer.Body, max))
+	if err != nil {
+		return 0, nil, nil, BrokeOff(err)
+	}
+	return answer.StatusCode, answer.Header, body, nil
+}
+
+func (c *Client) request(ctx context.Context, method, address, token string, document []byte) (*http.Request, error) {
+	u, err := c.rules.CheckURL(address)
+	if err != nil {
+		return nil, failed(err.Error(), errRefused)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(document))
+	if err != nil {
+		return nil, failed(unreachable, err)
+	}
+	r.Header.Set("User-Agent", "bullion-import/1")
+	if token != "" {
+		r.Header.Set("X-Auth-Token", token)
+	}
+	return r, nil
+}
+
+func (c *Client) do(r *http.Request) (*http.Response, error) {
+	answer, err := c.http.Do(r)
+	if err == nil {
+		return answer, nil
+	}
+	if r.Context().Err() != nil {
+		return nil, context.Cause(r.Context())
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return nil, e
+	}
+	return nil, unreached(err)
 }
 
 // Retry calls f until it succeeds, fails with an error that is not a temporary *Error, or has failed too often in a row. progress tells whether a failed call got further, which begins the count anew.

@@ -36,28 +36,34 @@ type Source struct {
 
 	client  *Client
 	address string // as it was given
+	token   string // that the address wants; "" for none
 	final   atomic.Pointer[string]
 }
 
 // Open asks for the first bytes of the file and learns what the source can do. Failures that may pass are tried again.
 func (c *Client) Open(ctx context.Context, address string) (*Source, error) {
+	return c.OpenAs(ctx, address, "")
+}
+
+// OpenAs is Open with an OpenStack token, which is sent to the address alone and not to where it redirects.
+func (c *Client) OpenAs(ctx context.Context, address, token string) (*Source, error) {
 	var s *Source
 	err := c.Retry(ctx, func() (_ bool, err error) {
-		s, err = c.open(ctx, address)
+		s, err = c.open(ctx, address, token)
 		return false, err
 	})
 	return s, err
 }
 
-func (c *Client) open(ctx context.Context, address string) (*Source, error) {
+func (c *Client) open(ctx context.Context, address, token string) (*Source, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer, err := c.get(ctx, address, fmt.Sprintf("bytes=0-%d", HeadSize-1), "")
+	answer, err := c.get(ctx, address, token, fmt.Sprintf("bytes=0-%d", HeadSize-1), "")
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	s := &Source{Size: -1, client: c, address: address}
+	s := &Source{Size: -1, client: c, address: address, token: token}
 	s.remember(answer)
 	switch answer.StatusCode {
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -146,11 +152,11 @@ func (s *Source) Range(ctx context.Context, off, n int64) (io.ReadCloser, error)
 // get asks where the redirects ended; when that answer is an error, as of a signed address that has expired, it follows them anew.
 func (s *Source) get(ctx context.Context, rng string) (*http.Response, error) {
 	if final := *s.final.Load(); final != s.address {
-		if answer, err := s.client.get(ctx, final, rng, s.Validator); err == nil || ctx.Err() != nil {
+		if answer, err := s.client.get(ctx, final, "", rng, s.Validator); err == nil || ctx.Err() != nil {
 			return answer, err
 		}
 	}
-	answer, err := s.client.get(ctx, s.address, rng, s.Validator)
+	answer, err := s.client.get(ctx, s.address, s.token, rng, s.Validator)
 	if err == nil {
 		s.remember(answer)
 	}

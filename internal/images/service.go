@@ -22,6 +22,8 @@ type Service struct {
 	// CheckSource says as a sentence why an import may not fetch from an address, as far as its text tells. It is package fetch's; nil when there are no
 	// imports from addresses.
 	CheckSource func(uri string) error
+	// FromRegions says whether images may be fetched from the Images APIs of other regions, which the importer knows.
+	FromRegions bool
 	// Wake tells the host that a record is due now; nil leaves it to the next round of scrub.
 	Wake func(ctx context.Context, i *Image)
 

@@ -23,7 +23,7 @@ func (m *Import) running() bool {
 
 // Fetching says whether the image waits for an importer: to fetch its bytes, or to go on with that.
 func (i *Image) Fetching() bool {
-	return i.Status == StatusImporting && i.Import.running() && i.Import.URI != "" && (i.Upload == nil || i.Upload.State != UploadReceived)
+	return i.Status == StatusImporting && i.Import.running() && (i.Import.URI != "" || i.Import.Region != "") && (i.Upload == nil || i.Upload.State != UploadReceived)
 }
 
 // StartImport has the service fetch the bytes of an image from an address. It returns when the work is taken up; the image tells how it goes and how it ends.
@@ -61,12 +61,12 @@ func (s *Service) beginFetch(ctx context.Context, c Caller, i *Image, r ImportRe
 			return Errorf(Conflict, "Image %s is %s; only an image that is queued takes an import.", id, i.Status)
 		case i.Upload.holds():
 			return Errorf(Conflict, "Image %s already has the open upload %s; finish it, or abort it first.", id, i.Upload.ID)
-		case i.DiskFormat == "" || i.ContainerFormat == "":
+		case r.Region == "" && (i.DiskFormat == "" || i.ContainerFormat == ""):
 			return Errorf(Conflict, "Set disk_format and container_format of image %s before its import.", id)
 		}
 		now := s.now()
 		i.Upload = nil // its outcome is of another attempt
-		i.Import = &Import{TaskID: id, Method: r.Method, URI: r.URI, Checksum: r.Checksum, State: TaskPending, RequestID: r.RequestID, Request: r.Body,
+		i.Import = &Import{TaskID: id, Method: r.Method, URI: r.URI, Region: r.Region, RemoteImage: r.RemoteImage, Checksum: r.Checksum, State: TaskPending, RequestID: r.RequestID, Request: r.Body,
 			UserID: c.UserID, CreatedAt: now, UpdatedAt: now, LeaseUntil: now}
 		return i.move(StatusImporting, now)
 	})

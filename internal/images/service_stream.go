@@ -171,9 +171,12 @@ func (r *reservingReader) reserve(now time.Time) error {
 
 // ImportRequest is a call of POST …/import.
 type ImportRequest struct {
-	Method    string // glance-direct, web-download or LocationImport
-	URI       string // of a fetch
-	Checksum  string // of a fetch: that of the file at the URI, as sha256:HEX; "" when not given
+	Method   string // glance-direct, web-download, GlanceDownload or LocationImport
+	URI      string // of a fetch
+	Checksum string // of a fetch: that of the file at the URI, as sha256:HEX; "" when not given
+	// Region and RemoteImage are where an image of another Images API is.
+	Region, RemoteImage string
+
 	RequestID string
 	Body      string // as it came, for the task
 }

@@ -165,9 +165,13 @@ const (
 
 // Import is a fetch of bytes by the service itself, or the adoption of staged bytes.
 type Import struct {
-	TaskID     string    `json:"task_id"`
-	Method     string    `json:"method"` // glance-direct, web-download, location_import
-	URI        string    `json:"uri,omitempty"`
+	TaskID string `json:"task_id"`
+	Method string `json:"method"` // glance-direct, web-download, glance-download, location_import
+	URI    string `json:"uri,omitempty"`
+	// Region and RemoteImage are where an image of another Images API is.
+	Region      string `json:"region,omitempty"`
+	RemoteImage string `json:"remote_image,omitempty"`
+
 	Checksum   string    `json:"checksum,omitempty"`  // of the file at the URI: sha256:, sha512:, sha1: or md5: and hex; "" when not given
 	Validator  string    `json:"validator,omitempty"` // of the file that is being fetched, as If-Range takes it
 	State      TaskState `json:"state"`

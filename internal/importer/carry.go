@@ -26,13 +26,13 @@ var errStorage = errors.New("the storage did not take a part")
 
 // fetch brings the file into the storage. The digests are nil when nobody saw all bytes in order.
 func (r *run) fetch(ctx context.Context, i *images.Image) (images.Blob, *images.Digests, error) {
-	source, err := r.Client.Open(ctx, i.Import.URI)
+	source, i, err := r.open(ctx, i)
 	if err != nil {
 		return images.Blob{}, nil, err
 	}
 	r.total.Store(max(source.Size, 0))
 	packed := ""
-	if i.ContainerFormat != "compressed" && i.Import.Method != images.LocationImport {
+	if i.ContainerFormat != "compressed" && i.Import.Method == "web-download" {
 		packed = packedBy(source.Head)
 	}
 	algo, digits, _ := strings.Cut(i.Import.Checksum, ":")

@@ -5,7 +5,7 @@
 // with those that are missing; a stream begins anew. Whatever is fetched then goes the way of every upload: only package validation makes an
 // image active.
 //
-// Files that are packed with gzip, bzip2, xz or Zstandard are stored unpacked, unless the image's container_format is compressed or the file is a location. They, and files whose checksum is not a
+// Files that are packed with gzip, bzip2, xz or Zstandard are stored unpacked, unless the image's container_format is compressed, or the file is a location or of another Images API. They, and files whose checksum is not a
 // SHA-512, go as a stream. A checksum is of the file as the source has it.
 package importer
 
@@ -28,6 +28,9 @@ type Importer struct {
 	Images *images.Service
 	Client *fetch.Client
 	Log    *slog.Logger
+
+	// Regions are the other Images APIs from which images may come.
+	Regions []Region
 
 	// Lease is for how long a claim holds without a sign of life; default 2 minutes.
 	Lease time.Duration

@@ -64,9 +64,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 class Host:
     """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user, provider an OpenID Connect provider
-    that it trusts, if there is one."""
+    that it trusts, if there is one, itself whether it imports images from its own Images API as from another region."""
 
-    provider = None
+    provider, itself = None, False
 
     def environment(self, user):
         """What OpenStack's clients read to sign in as the user."""
@@ -89,7 +89,8 @@ class Bulliond(Host):
 
     password = PASSWORD
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, itself=False):
+        """flags are bulliond's. With itself it imports images from its own Images API too, as from the region RegionOne."""
         self.binary = ROOT / "bin" / "bulliond"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-"))
         self.data = self.dir / "data"
@@ -101,6 +102,11 @@ class Bulliond(Host):
             self._manage("project", "add", project)
         for name, (project, roles) in USERS.items():
             self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
+        self.itself = itself
+        if itself:
+            (self.dir / "regions.json").write_text(json.dumps([{"region": "RegionOne", "image_url": self.url, "auth_url": self.url + "/v3",
+                                                                "username": "root", "password": PASSWORD, "project": "operators"}]))
+            flags += ("--regions", self.dir / "regions.json", "--import-allow", f"127.0.0.1:{public}", "--import-allow", f"127.0.0.1:{s3}")
         self.provider = IdentityProvider()
         (self.dir / "providers.json").write_text(json.dumps([self.provider.entry()]))
         self.process = subprocess.Popen(

@@ -35,9 +35,9 @@ def main():
     file = source.directory / "disk.raw"
     file.write_bytes(os.urandom(3 << 20))
     if aws:
-        host = AWSLocal(Inspection="lenient", ImportAllow=source.address)
+        host = AWSLocal(Inspection="lenient", ComputeProxy="on", ImportAllow=source.address)
     else:
-        host = Bulliond("--inspection", "lenient", "--import-allow", source.address)
+        host = Bulliond("--inspection", "lenient", "--compute-proxy", "--import-allow", source.address, itself=True)
     host.source = source
     names = [a for a in sys.argv[1:] if not a.startswith("--")] or [name for name in DRIVES if not aws or name.endswith("-pypi")]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

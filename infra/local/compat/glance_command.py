@@ -1,6 +1,7 @@
 """What `glance` is asked to do: every subcommand that applies."""
 
 import json
+import time
 
 from client import Client
 
@@ -55,6 +56,14 @@ def imports(c, file):
     c.run("image-create-via-import", "image-create-via-import", "--name", name, *empty, "--import-method", "glance-direct", stdin=file)
     c.run("image-create-via-import", "image-create-via-import", "--name", name + "-web", *empty, "--import-method", "web-download",
           "--uri", c.host.source.url + "/disk.raw")
+    if c.newer(4, 7) and c.host.itself:
+        what = "image-create-via-import (glance-download)"
+        until(c, what, made(c, what, "image-create-via-import", "--name", name + "-remote", *empty, "--import-method", "glance-download", "--remote-region", "RegionOne",
+                            "--remote-image-id", image))
+    if c.newer(4, 7):
+        image = made(c, "image-create", "image-create", "--name", name + "-located", *empty, want="queued")
+        c.run("add-location", "add-location", image, "--url", c.host.source.url + "/disk.raw")
+        until(c, "add-location", image)
     c.run("import-info", "import-info", want="import-methods")
     c.run("stores-info", "stores-info", want="s3")
     c.run("usage", "usage", want="image_count_total")
@@ -92,6 +101,16 @@ def metadefs(c):
     for kind in "tags", "properties", "objects":
         c.run(f"md-namespace-{kind}-delete", f"md-namespace-{kind}-delete", own, **asked)
     c.run("md-namespace-delete", "md-namespace-delete", own, **asked)
+
+
+def until(c, what, image):
+    """Waits until an image is active."""
+    end = time.monotonic() + 60
+    while "active" not in c.run("image-show", "image-show", image):
+        if time.monotonic() > end:
+            c.fails(what, "the image does not become active")
+            return
+        time.sleep(0.2)
 
 
 def made(c, *args, **more):

@@ -60,6 +60,7 @@ def main(file, second, name, address):
         step("members", lambda: check([m.member_id for m in cloud.image.members(image.id)] == [second], "other members"))
         step("get_member", lambda: check(cloud.image.get_member(second, image.id).status == "pending", "it is not pending"))
         step("remove_member", lambda: cloud.image.remove_member(second, image.id))
+        compute(step, check, cloud, image, name + "-2")
         step("delete_image", lambda: cloud.delete_image(image.id, wait=True))
     step("create_image (use_import)", lambda: cloud.image.create_image(name + "-3", filename=file, use_import=True, **raw))
 
@@ -82,6 +83,16 @@ def main(file, second, name, address):
     step("stores", lambda: check([s.id for s in cloud.image.stores()] == ["s3"], "other stores"))
     step("get_image_schema", lambda: cloud.image.get_image_schema())
     json.dump({"done": done, "failed": failed}, sys.stdout)
+
+
+def compute(step, check, cloud, image, name):
+    """The image calls of the Compute API."""
+    step("compute.images", lambda: check(image.id in [i.id for i in cloud.compute.images()], "it is not among them"))
+    step("compute.images (details)", lambda: check([i.status for i in cloud.compute.images(name=name)] == ["ACTIVE"], "it is not active"))
+    step("compute.get_image", lambda: check(cloud.compute.get_image(image.id).size == cloud.image.get_image(image.id).size, "another size"))
+    step("compute.set_image_metadata", lambda: cloud.compute.set_image_metadata(image.id, colour="blue"))
+    step("compute.get_image_metadata", lambda: check(cloud.compute.get_image_metadata(image.id).metadata.get("colour") == "blue", "it is not kept"))
+    step("compute.delete_image_metadata", lambda: cloud.compute.delete_image_metadata(image.id, keys=["colour"]))
 
 
 main(*sys.argv[1:])

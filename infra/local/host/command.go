@@ -67,6 +67,7 @@ type Options struct {
 	ComputeProxy bool // serve the image proxy of the Compute API
 
 	ImportAllow []string // private hosts and networks from which imports may fetch
+	Regions     string   // path of a JSON list of other Images APIs from which images may be imported; "" for none
 }
 
 // environment names the variable that sets a flag's default.
@@ -140,6 +141,7 @@ func command(getenv func(string) string) *cobra.Command {
 	f.StringVar(&o.Inspection, "inspection", "strict", "strict refuses files that are not what their record says or are damaged; lenient takes them as Glance does, but for those that reach outside themselves")
 	f.StringVar(&o.Boot, "boot", "warn", "what becomes of images without a sign that a machine could boot them: off does not look, warn keeps a warning with the image, require refuses them")
 	f.StringSliceVar(&o.ImportAllow, "import-allow", nil, "private hosts and networks from which imports may fetch, as 10.0.0.0/8, 127.0.0.1:8000 or mirror.example.org; the public internet is always allowed, others never")
+	f.StringVar(&o.Regions, "regions", "", "file with a JSON list of other Images APIs from which images may be imported (docs/operations.md)")
 	f.StringArrayVar(&o.Webhooks, "webhook-url", nil, "URL that is told of every change of an image (docs/events.md); repeat for more")
 	f.StringVar(&o.WebhookSecret, "webhook-secret-file", "", "file with the secret that signs these requests (default webhook-secret in the data directory, made when it is not there)")
 	f.BoolVar(&o.ComputeProxy, "compute-proxy", false, "answer the image calls of the Compute API too (/v2.1/images), and name it in the catalogue, for old tools")
@@ -169,6 +171,11 @@ func command(getenv func(string) string) *cobra.Command {
 		}
 		if o.Providers != "" {
 			if o.Providers, err = filepath.Abs(o.Providers); err != nil {
+				return err
+			}
+		}
+		if o.Regions != "" {
+			if o.Regions, err = filepath.Abs(o.Regions); err != nil {
 				return err
 			}
 		}

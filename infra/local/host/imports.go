@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 
 	"bullion/internal/fetch"
@@ -15,7 +16,7 @@ const (
 	waitingImports = 64 // handed over and not begun; others come with the next round of scrub
 )
 
-// openImports makes the worker that fetches images from addresses.
+// openImports makes the worker that fetches images from addresses and from other regions.
 func (h *host) openImports() error {
 	var rules fetch.Rules
 	for _, text := range h.ImportAllow {
@@ -29,7 +30,18 @@ func (h *host) openImports() error {
 		_, err := rules.CheckURL(uri)
 		return err
 	}
-	h.importer = &importer.Importer{Images: h.images, Client: fetch.New(rules, fetch.Options{}), Log: h.log, NewID: images.NewID, Now: h.images.Now}
+	var regions []importer.Region
+	if h.Regions != "" {
+		text, err := os.ReadFile(h.Regions)
+		if err != nil {
+			return fmt.Errorf("read the regions: %w", err)
+		}
+		if regions, err = importer.ParseRegions(text); err != nil {
+			return fmt.Errorf("--regions %s: %w", h.Regions, err)
+		}
+		h.images.FromRegions = len(regions) > 0
+	}
+	h.importer = &importer.Importer{Images: h.images, Client: fetch.New(rules, fetch.Options{}), Regions: regions, Log: h.log, NewID: images.NewID, Now: h.images.Now}
 	h.imports = make(chan string, waitingImports)
 	h.scrubber.Fetch = func(_ context.Context, imageID string) {
 		select {

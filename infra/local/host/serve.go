@@ -177,6 +177,8 @@ func open(ctx context.Context, o Options, log *slog.Logger) (_ *host, err error)
 		err = fmt.Errorf("--identity %q is not own or deployment", o.Identity)
 	case o.Store == "dynamodb" && len(o.Webhooks) > 0:
 		err = errors.New("--webhook-url needs --store sqlite: a deployment tells EventBridge")
+	case o.Store == "dynamodb" && o.Regions != "":
+		err = errors.New("--regions needs --store sqlite: the importer of a deployment would end what it does not know")
 	case o.Store == "dynamodb":
 		err = h.openDeployment(ctx)
 	case o.Store != "sqlite":

@@ -53,6 +53,7 @@ type world struct {
 	*testing.T
 	service *images.Service
 	m       *importer.Importer
+	options fetch.Options
 	source  string // address of a file at the source
 	asked   atomic.Int32
 	at      atomic.Int64 // how far the clock was set forward
@@ -84,7 +85,8 @@ func newWorld(t *testing.T, h func(n int, w http.ResponseWriter, r *http.Request
 	s := &images.Service{Store: store, Blobs: blobs, Policy: policy.Default(), Log: log, Now: now, NewID: images.NewID, Limits: images.ServiceLimits{}.WithDefaults()}
 	s.CheckSource = func(uri string) error { _, err := rules.CheckURL(uri); return err }
 	s.Examine = (&validation.Validator{Images: s, Log: log, NewID: images.NewID, Now: now}).Run
-	client := fetch.New(rules, fetch.Options{Pause: time.Millisecond, Tries: 3, Stall: 3 * time.Second})
+	w.options = fetch.Options{Pause: time.Millisecond, Tries: 3, Stall: 3 * time.Second}
+	client := fetch.New(rules, w.options)
 	w.service, w.m = s, &importer.Importer{Images: s, Client: client, Log: log, NewID: images.NewID, Now: now, Beat: 20 * time.Millisecond}
 	return w
 }
