@@ -15,11 +15,11 @@ import (
 
 // TestSmallMemory compares lists with the reference while pages end early and hardly anything is sorted in memory, as among a hundred thousand images.
 func TestSmallMemory(t *testing.T) {
-	for _, size := range []struct{ budget, ties int }{{1, 1}, {10, 3}, {25, 10}} {
+	for _, size := range []struct{ budget, ties, records int }{{1, 1, 40}, {10, 3, 40}, {25, 10, 70}} {
 		t.Run(fmt.Sprintf("%d records a page and %d ties", size.budget, size.ties), func(t *testing.T) {
 			store := open(t, dynamotest.Dynoxide(t))
 			g := storetest.Generator{Rand: rand.New(rand.NewPCG(15, uint64(size.budget)))}
-			m, err := g.Populate(t.Context(), store, 70)
+			m, err := g.Populate(t.Context(), store, size.records)
 			if err != nil {
 				t.Fatal(err)
 			}

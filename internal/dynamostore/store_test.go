@@ -18,7 +18,7 @@ func open(t *testing.T, endpoint string) *Store {
 func TestStore(t *testing.T) {
 	sizes := map[string]storetest.Options{
 		"Dynoxide":  {Records: 1000, Queries: 100, Writers: 8},
-		"MiniStack": {Records: 150, Queries: 25, Writers: 8},
+		"MiniStack": {Records: 100, Queries: 15, Writers: 8},
 	}
 	for name, engine := range dynamotest.Engines() {
 		t.Run(name, func(t *testing.T) {

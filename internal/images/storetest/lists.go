@@ -61,13 +61,13 @@ func (s *suite) lists(t *testing.T) {
 
 	t.Run("every sort key, up and down, alone and with every other", func(t *testing.T) {
 		store, g := s.fresh(t), Generator{random(t)}
-		m, err := g.Populate(t.Context(), store, 80)
+		m, err := g.Populate(t.Context(), store, 60)
 		if err != nil {
 			t.Fatal(err)
 		}
 		check := func(keys ...images.SortKey) {
 			t.Helper()
-			q := images.Query{ProjectID: "alpha", Visibility: images.VisibilityAll, Sort: keys, Limit: 9}
+			q := images.Query{ProjectID: "alpha", Visibility: images.VisibilityAll, Sort: keys, Limit: 15}
 			got, err := m.follow(t.Context(), store, q, 0)
 			if err != nil {
 				t.Fatalf("%s: %v", describe(&q), err)
