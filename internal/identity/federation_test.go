@@ -1,86 +1,20 @@
 package identity
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"bullion/internal/identity/oidctest"
 )
-
-// issuer is an OpenID Connect provider of the test's own: discovery, keys, and tokens signed with ES256.
-type issuer struct {
-	*httptest.Server
-	key  *ecdsa.PrivateKey
-	down atomic.Bool
-	asks atomic.Int32
-}
-
-func newIssuer(t *testing.T) *issuer {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := &issuer{key: key}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
-		i.asks.Add(1)
-		if i.down.Load() {
-			http.Error(w, "down", http.StatusBadGateway)
-			return
-		}
-		json.NewEncoder(w).Encode(object{"issuer": i.URL, "jwks_uri": i.URL + "/keys", "authorization_endpoint": i.URL + "/a", "token_endpoint": i.URL + "/t",
-			"id_token_signing_alg_values_supported": []string{"ES256"}})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
-	})
-	i.Server = httptest.NewServer(mux)
-	t.Cleanup(i.Close)
-	return i
-}
-
-// token signs claims over those that every token has.
-func (i *issuer) token(t *testing.T, now time.Time, claims object) string {
-	t.Helper()
-	all := object{"iss": i.URL, "sub": "subject-1", "aud": "bullion-cli", "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(), "preferred_username": "erin", "groups": []string{"acme:member", "lab:reader", "other"}}
-	for k, v := range claims {
-		if all[k] = v; v == nil {
-			delete(all, k)
-		}
-	}
-	return signWith(t, jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: i.key, KeyID: "k1"}}, all)
-}
-
-func signWith(t *testing.T, key jose.SigningKey, claims object) string {
-	t.Helper()
-	signer, err := jose.NewSigner(key, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	jws, err := signer.Sign([]byte(jsonText(claims)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := jws.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
 
 const federatedPath = "/v3/OS-FEDERATION/identity_providers/corp/protocols/openid/auth"
 
-func newFederatedWorld(t *testing.T, change ...func(*Provider)) (*world, *issuer) {
-	i := newIssuer(t)
+func newFederatedWorld(t *testing.T, change ...func(*Provider)) (*world, *oidctest.Issuer) {
+	i := oidctest.Start(t)
 	p := Provider{ID: "corp", Issuer: i.URL, Audiences: []string{"bullion-cli"}}
 	for _, f := range change {
 		f(&p)
@@ -95,7 +29,7 @@ func (w *world) federate(token string) answer {
 
 func TestATokenOfAProviderOpensItsProjects(t *testing.T) {
 	w, i := newFederatedWorld(t)
-	a := w.want(w.federate(i.token(t, w.clock.Now(), nil)), 201)
+	a := w.want(w.federate(i.Token(t, w.clock.Now(), nil)), 201)
 	if a.at("token", "user", "name") != "erin" || a.at("token", "user", "OS-FEDERATION", "identity_provider", "id") != "corp" || a.at("token", "project") != nil {
 		t.Errorf("got %s", a.body)
 	}
@@ -122,11 +56,11 @@ func TestATokenOfAProviderOpensItsProjects(t *testing.T) {
 }
 
 func TestUsersWhoAreAllOutsideComeInByTheirProviderAlone(t *testing.T) {
-	i := newIssuer(t)
+	i := oidctest.Start(t)
 	w := newWorld(t, func(c *Config) {
 		c.Directory, c.Providers = Outside{"acme", "lab"}, []Provider{{ID: "corp", Issuer: i.URL, Audiences: []string{"bullion-cli"}}}
 	})
-	a := w.want(w.federate(i.token(t, w.clock.Now(), object{"groups": []string{"acme:admin", "nonesuch:admin"}})), 201)
+	a := w.want(w.federate(i.Token(t, w.clock.Now(), object{"groups": []string{"acme:admin", "nonesuch:admin"}})), 201)
 	unscoped := a.header.Get("X-Subject-Token")
 	scoped := w.want(w.do("POST", "/v3/auth/tokens", byToken(unscoped, inProject("acme"))), 201)
 	if scoped.at("token", "roles", 0, "name") != "admin" || scoped.at("token", "project", "id") != ProjectID("acme") {
@@ -152,28 +86,28 @@ func TestTokensOfAProviderThatAreRefused(t *testing.T) {
 	w, i := newFederatedWorld(t)
 	w.guard(1000)
 	now := w.clock.Now()
-	stranger := newIssuer(t)
+	stranger := oidctest.Start(t)
 	for name, c := range map[string]struct {
 		token  string
 		status int
 	}{
-		"for another audience":      {i.token(t, now, object{"aud": "other"}), 401},
-		"for no audience":           {i.token(t, now, object{"aud": nil}), 401},
-		"expired":                   {i.token(t, now, object{"exp": now.Add(-time.Minute).Unix()}), 401},
-		"without an end":            {i.token(t, now, object{"exp": nil}), 401},
-		"not valid yet":             {i.token(t, now, object{"nbf": now.Add(time.Hour).Unix()}), 401},
-		"of another issuer":         {i.token(t, now, object{"iss": "https://example.org"}), 401},
-		"signed by another":         {stranger.token(t, now, object{"iss": i.URL}), 401},
-		"signed with a secret":      {signWith(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, object{"iss": i.URL, "sub": "x", "aud": "bullion-cli", "exp": now.Add(time.Hour).Unix()}), 401},
-		"without a subject":         {i.token(t, now, object{"sub": ""}), 401},
+		"for another audience":      {i.Token(t, now, object{"aud": "other"}), 401},
+		"for no audience":           {i.Token(t, now, object{"aud": nil}), 401},
+		"expired":                   {i.Token(t, now, object{"exp": now.Add(-time.Minute).Unix()}), 401},
+		"without an end":            {i.Token(t, now, object{"exp": nil}), 401},
+		"not valid yet":             {i.Token(t, now, object{"nbf": now.Add(time.Hour).Unix()}), 401},
+		"of another issuer":         {i.Token(t, now, object{"iss": "https://example.org"}), 401},
+		"signed by another":         {stranger.Token(t, now, object{"iss": i.URL}), 401},
+		"signed with a secret":      {oidctest.Sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}, object{"iss": i.URL, "sub": "x", "aud": "bullion-cli", "exp": now.Add(time.Hour).Unix()}), 401},
+		"without a subject":         {i.Token(t, now, object{"sub": ""}), 401},
 		"rubbish":                   {"rubbish", 401},
 		"empty":                     {"", 401},
 		"enormous":                  {strings.Repeat("x", maxForeignToken+1), 401},
-		"without a group of ours":   {i.token(t, now, object{"groups": []string{"nonesuch:admin", "acme:owner", "acme"}}), 401},
-		"without groups":            {i.token(t, now, object{"groups": nil}), 401},
-		"good, with one group text": {i.token(t, now, object{"groups": "acme:reader"}), 201},
-		"good, as client_id":        {i.token(t, now, object{"aud": nil, "client_id": "bullion-cli"}), 201},
-		"good, one of two":          {i.token(t, now, object{"aud": []string{"x", "bullion-cli"}}), 201},
+		"without a group of ours":   {i.Token(t, now, object{"groups": []string{"nonesuch:admin", "acme:owner", "acme"}}), 401},
+		"without groups":            {i.Token(t, now, object{"groups": nil}), 401},
+		"good, with one group text": {i.Token(t, now, object{"groups": "acme:reader"}), 201},
+		"good, as client_id":        {i.Token(t, now, object{"aud": nil, "client_id": "bullion-cli"}), 201},
+		"good, one of two":          {i.Token(t, now, object{"aud": []string{"x", "bullion-cli"}}), 201},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := w.federate(c.token)
@@ -198,7 +132,7 @@ func TestGroupsWithAPrefixAndOtherClaims(t *testing.T) {
 	w, i := newFederatedWorld(t, func(p *Provider) {
 		p.GroupsClaim, p.GroupPrefix, p.NameClaim = "cognito:groups", "bullion/", "nickname"
 	})
-	a := w.want(w.federate(i.token(t, w.clock.Now(), object{"cognito:groups": []string{"acme:admin", "bullion/acme:member"}, "nickname": "E"})), 201)
+	a := w.want(w.federate(i.Token(t, w.clock.Now(), object{"cognito:groups": []string{"acme:admin", "bullion/acme:member"}, "nickname": "E"})), 201)
 	list := w.want(w.do("GET", "/v3/auth/projects", "", "X-Auth-Token", a.header.Get("X-Subject-Token")), 200)
 	if a.at("token", "user", "name") != "E" || list.at("projects", 0, "name") != "acme" {
 		t.Errorf("got %s %s", a.body, list.body)
@@ -219,8 +153,8 @@ func TestTooManyGroupsAreRefusedAndAsManyAsFitWork(t *testing.T) {
 		}
 		groups = append(groups, name+":admin", name+":member", name+":reader", name+":service")
 	}
-	w.want(w.federate(i.token(t, w.clock.Now(), object{"groups": groups})), 401)
-	a := w.want(w.federate(i.token(t, w.clock.Now(), object{"groups": groups[4:], "preferred_username": strings.Repeat("é", 64)})), 201)
+	w.want(w.federate(i.Token(t, w.clock.Now(), object{"groups": groups})), 401)
+	a := w.want(w.federate(i.Token(t, w.clock.Now(), object{"groups": groups[4:], "preferred_username": strings.Repeat("é", 64)})), 201)
 	scoped := w.want(w.do("POST", "/v3/auth/tokens", byToken(a.header.Get("X-Subject-Token"), inProject("project-01"))), 201)
 	if n := len(scoped.header.Get("X-Subject-Token")); n > MaxToken {
 		t.Errorf("got a token of %d bytes", n)
@@ -229,15 +163,15 @@ func TestTooManyGroupsAreRefusedAndAsManyAsFitWork(t *testing.T) {
 
 func TestAProviderThatIsDownIsAskedAgainLater(t *testing.T) {
 	w, i := newFederatedWorld(t)
-	i.down.Store(true)
-	token := i.token(t, w.clock.Now(), nil)
+	i.Down.Store(true)
+	token := i.Token(t, w.clock.Now(), nil)
 	for range 5 {
 		w.want(w.federate(token), 503)
 	}
-	if n := i.asks.Load(); n != 1 {
+	if n := i.Asks.Load(); n != 1 {
 		t.Errorf("got %d questions while it is down, want 1", n)
 	}
-	i.down.Store(false)
+	i.Down.Store(false)
 	w.clock.Add(6 * time.Second)
 	w.want(w.federate(token), 201)
 }

@@ -2,9 +2,6 @@ package wiretest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -16,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
@@ -25,6 +21,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
 	"bullion/internal/identity"
+	"bullion/internal/identity/oidctest"
 	"bullion/internal/identity/venvtest"
 )
 
@@ -33,8 +30,7 @@ type cloud struct {
 	*httptest.Server
 	dir      *identity.FileDirectory
 	service  *identity.Service
-	provider *httptest.Server
-	signer   jose.Signer
+	provider *oidctest.Issuer
 	made     identity.Credentials
 	home     string
 }
@@ -53,9 +49,9 @@ func newCloud(t *testing.T) *cloud {
 	ok(t, c.dir.Grant(t.Context(), "member", "other", "reader"))
 	keys, err := identity.OpenKeyFile(filepath.Join(tmp, "keys.json"), time.Now)
 	ok(t, err)
-	c.startProvider(t)
+	c.provider = oidctest.Start(t)
 	c.service, err = identity.NewService(identity.Config{Directory: c.dir, Keys: keys, Revocations: c.dir, Credentials: c.dir, Log: slog.New(slog.DiscardHandler),
-		Providers: []identity.Provider{{ID: "corp", Issuer: c.provider.URL, Audiences: []string{"cli"}}}})
+		Providers: []identity.Provider{{ID: "corp", Issuer: c.provider.URL, Audiences: []string{oidctest.Audience}}}})
 	ok(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/v3", c.service.Handler())
@@ -63,35 +59,6 @@ func newCloud(t *testing.T) *cloud {
 	c.Server = httptest.NewServer(mux)
 	t.Cleanup(c.Close)
 	return c
-}
-
-// startProvider runs an OpenID Connect provider of the test's own.
-func (c *cloud) startProvider(t *testing.T) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ok(t, err)
-	mux := http.NewServeMux()
-	c.provider = httptest.NewServer(mux)
-	t.Cleanup(c.provider.Close)
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode(map[string]any{"issuer": c.provider.URL, "jwks_uri": c.provider.URL + "/keys", "id_token_signing_alg_values_supported": []string{"ES256"}})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k", Algorithm: "ES256", Use: "sig"}}})
-	})
-	c.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
-	ok(t, err)
-}
-
-func (c *cloud) providerToken(t *testing.T, groups ...string) string {
-	t.Helper()
-	doc, err := json.Marshal(map[string]any{"iss": c.provider.URL, "sub": "s1", "aud": "cli", "exp": time.Now().Add(time.Hour).Unix(), "email": "erin@example.org", "groups": groups})
-	ok(t, err)
-	jws, err := c.signer.Sign(doc)
-	ok(t, err)
-	token, err := jws.CompactSerialize()
-	ok(t, err)
-	return token
 }
 
 func ok(t testing.TB, err error) {
@@ -249,7 +216,7 @@ func TestOpenStackCommand(t *testing.T) {
 		}
 	})
 	t.Run("a token of an OpenID Connect provider signs in", func(t *testing.T) {
-		erin := c.cli(t, "OS_AUTH_TYPE=v3oidcaccesstoken", "OS_IDENTITY_PROVIDER=corp", "OS_PROTOCOL=openid", "OS_ACCESS_TOKEN="+c.providerToken(t, "main:member"),
+		erin := c.cli(t, "OS_AUTH_TYPE=v3oidcaccesstoken", "OS_IDENTITY_PROVIDER=corp", "OS_PROTOCOL=openid", "OS_ACCESS_TOKEN="+c.provider.Token(t, time.Now(), map[string]any{"email": "erin@example.org", "preferred_username": nil, "groups": []string{"main:member"}}),
 			"OS_PROJECT_NAME=main", "OS_PROJECT_DOMAIN_NAME=Default")
 		token := erin.json("token", "issue").(map[string]any)
 		caller, err := c.service.Verifier().Verify(t.Context(), token["id"].(string))
