@@ -4,18 +4,17 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"bullion/internal/event"
 	"bullion/internal/identity/onaws"
 	"bullion/internal/metrics"
+	"bullion/internal/outgoing"
 )
 
 func main() {
@@ -25,9 +24,9 @@ func main() {
 }
 
 func run(ctx context.Context, getenv func(string) string) error {
-	c, err := config.LoadDefaultConfig(ctx)
+	c, err := outgoing.LoadAWS(ctx)
 	if err != nil {
-		return fmt.Errorf("the AWS configuration cannot be read: %w", err)
+		return err
 	}
 	service, err := onaws.NewService(getenv, c, slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 	if err != nil {

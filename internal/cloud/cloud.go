@@ -32,7 +32,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -42,6 +41,7 @@ import (
 	"bullion/internal/images"
 	"bullion/internal/metrics"
 	"bullion/internal/notify"
+	"bullion/internal/outgoing"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
 	"bullion/internal/scrub"
@@ -103,8 +103,8 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	if c.AWS, err = config.LoadDefaultConfig(ctx); err != nil {
-		return nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
+	if c.AWS, err = outgoing.LoadAWS(ctx); err != nil {
+		return nil, err
 	}
 	objects := s3.NewFromConfig(c.AWS, func(o *s3.Options) {
 		if endpoint := getenv("BULLION_S3_ENDPOINT"); endpoint != "" {

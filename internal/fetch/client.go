@@ -39,6 +39,7 @@ type Client struct {
 // Options are for tests and slow networks; zero is a good choice.
 type Options struct {
 	Resolver Resolver      // default: the system's
+	Headers  time.Duration // for the headers of an answer; default 30 seconds
 	Stall    time.Duration // without a byte, after which a connection is given up; default 60 seconds
 	Pause    time.Duration // before the first retry, doubled for each after it; default 1 second
 	Tries    int           // without a new byte, before a source is given up; default 5
@@ -63,7 +64,7 @@ func New(rules Rules, o Options) *Client {
 			DialContext:            d.dial,
 			TLSClientConfig:        o.TLS,
 			TLSHandshakeTimeout:    dialWithin,
-			ResponseHeaderTimeout:  headersWithin,
+			ResponseHeaderTimeout:  cmp.Or(o.Headers, headersWithin),
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConnsPerHost:    8,
 			IdleConnTimeout:        30 * time.Second,

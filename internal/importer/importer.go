@@ -20,6 +20,7 @@ import (
 
 	"bullion/internal/fetch"
 	"bullion/internal/images"
+	"bullion/internal/outgoing"
 	"bullion/internal/validation"
 )
 
@@ -51,7 +52,7 @@ type Importer struct {
 var ErrContinue = errors.New("the import has to go on in another run")
 
 // network is how parts reach our own storage. A signed address is not redirected.
-var network http.RoundTripper = &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: 2 * time.Minute}
+var network http.RoundTripper = outgoing.New(&http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second}, outgoing.Here)
 
 // Run carries one import to its end: validated or failed, both of which are on the record. It returns nil when there is nothing to do, images.ErrBusy when another run is at it,
 // ErrContinue when time ran out. Other errors are ours rather than the source's; the import goes on by itself after a while.

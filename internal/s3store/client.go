@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"bullion/internal/outgoing"
 )
 
 // Config is how to reach an S3 endpoint with a fixed key, as the embedded engine's.
@@ -18,7 +20,7 @@ type Config struct {
 	SecretKey string
 	// PathStyle puts the bucket into the path instead of before the host.
 	PathStyle bool
-	// HTTPClient is the SDK's own when it is nil. It must not bound the wait for an answer: completing a large upload is silent for long.
+	// HTTPClient is a bounded one (outgoing.Engine) when it is nil. It must wait long for an answer: completing a large upload is silent for long.
 	HTTPClient s3.HTTPClient
 }
 
@@ -44,6 +46,9 @@ func NewClient(c Config) (*s3.Client, error) {
 		UsePathStyle: c.PathStyle,
 		Credentials:  aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return key, nil }),
 		HTTPClient:   c.HTTPClient,
+	}
+	if c.HTTPClient == nil {
+		o.HTTPClient = outgoing.Engine()
 	}
 	if c.Endpoint != "" {
 		o.BaseEndpoint = &c.Endpoint

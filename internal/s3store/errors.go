@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 
 	"github.com/aws/smithy-go"
@@ -105,6 +106,9 @@ func unavailable(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok { // the answer broke off
+		return true
+	}
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() { // or came too slowly
 		return true
 	}
 	if r, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && r.HTTPStatusCode() != 0 { // the SDK gives status 0 to a request without an answer

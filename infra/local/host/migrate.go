@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
@@ -22,6 +21,7 @@ import (
 	"bullion/internal/identity"
 	"bullion/internal/images"
 	"bullion/internal/migrate"
+	"bullion/internal/outgoing"
 	"bullion/internal/policy"
 	"bullion/internal/s3store"
 	"bullion/internal/sqlitestore"
@@ -103,9 +103,9 @@ func (t target) open(ctx context.Context, getenv func(string) string, log *slog.
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := config.LoadDefaultConfig(ctx)
+	c, err := outgoing.LoadAWS(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the AWS configuration cannot be read: %w", err)
+		return nil, nil, err
 	}
 	if c.Region == "" {
 		return nil, nil, errors.New("no AWS region is chosen: set AWS_REGION, as eu-central-1")
