@@ -10,6 +10,13 @@ import (
 // ends as a rejection, never as an image that is importing for ever.
 const maxAttempts = 4
 
+// deadlyAfter is for how long an examination must have been tried before it is taken for one that kills its examiner: a machine that fails several times in a row
+// within minutes has another trouble. After the second death in a row a host that starts again lets deathPause pass for each, so that it gets other things done (Restarted).
+const (
+	deadlyAfter = 3 * time.Minute
+	deathPause  = 20 * time.Second
+)
+
 // uncountedFor is for how long an examination that ends in an error, such as storage that does not answer, is begun again without counting as one
 // of maxAttempts: the bytes of an image outlive an outage. After that its errors count too, so that it ends.
 const uncountedFor = 24 * time.Hour
@@ -30,10 +37,11 @@ var ErrBusy = Errorf(Conflict, "Another process is validating this upload.")
 func (s *Service) Claim(ctx context.Context, imageID, uploadID, holder string, lease time.Duration) (*Image, error) {
 	i, err := s.examined(ctx, imageID, uploadID, func(i *Image, v *Validation) error {
 		now := s.now()
-		if v.Holder != "" && v.Holder != holder && v.LeaseUntil.After(now) {
+		held, pauses := v.Holder != "" && v.Holder != holder, v.Holder == "" && v.Attempts > 0
+		if (held || pauses) && v.LeaseUntil.After(now) {
 			return ErrBusy
 		}
-		if v.Attempts >= maxAttempts {
+		if v.Attempts >= maxAttempts && now.Sub(v.StartedAt) >= deadlyAfter {
 			i.Upload.Rejection = &Rejection{
 				Code:    "examination_failed",
 				Message: "The file could not be examined: every attempt failed or ended before its time.",

@@ -245,6 +245,41 @@ func TestAnExaminerThatDiesEveryTimeEndsInARejection(t *testing.T) {
 	w.isRejected(id, "examination_failed")
 }
 
+// A host that is killed again and again within minutes does not condemn what it was at.
+func TestAHostThatDiesAgainAndAgainGoesOnWithWhatItExamined(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now()
+	w.service.Now = func() time.Time { return now }
+	data := noise(1 << 20)
+	id, upload := w.uploaded(data, "")
+	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.service.Receive(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	claims := 0
+	for range 40 { // lives of four seconds
+		switch _, err := w.service.Claim(t.Context(), id, upload, images.NewID(), time.Minute); {
+		case err == nil:
+			claims++
+		case !errors.Is(err, images.ErrBusy):
+			t.Fatalf("after %d claims: %v", claims, err)
+		}
+		now = now.Add(4 * time.Second)
+		if err := w.service.Restarted(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if claims < 4 || claims > 8 {
+		t.Errorf("in 40 lives it was tried %d times, want a few", claims)
+	}
+	if i := w.image(id); i.Status != images.StatusImporting || i.Upload.Validation.LeaseUntil.After(now.Add(2*time.Minute)) {
+		t.Errorf("it is %s, and tried again at %v; now it is %v", i.Status, i.Upload.Validation.LeaseUntil, now)
+	}
+}
+
 // Storage that fails, and a host that is stopped, are no fault of the file: for a day, only deaths count.
 func TestOnlyDeathsCountAsAttempts(t *testing.T) {
 	for _, c := range []struct {
