@@ -274,11 +274,11 @@ func (c *client) life(f file, n int, seen *seen) bool {
 	} else {
 		c.upload(at, f, must, &ok, seen)
 	}
-	for began := time.Now(); ok; time.Sleep(20 * time.Millisecond) {
+	for began, pause := time.Now(), 20*time.Millisecond; ok; time.Sleep(pause) {
 		if read(must("show", "GET", at, "", nil, 200)); image.Status == "active" {
 			break
 		}
-		if time.Since(began) > 2*time.Minute {
+		if pause = min(pause*3/2, 2*time.Second); time.Since(began) > 5*time.Minute {
 			ok = false
 			seen.failed("image %s is still %s", image.ID, image.Status)
 		}
