@@ -179,28 +179,39 @@ func TestAnotherProjectSeesNothing(t *testing.T) {
 }
 
 // The table is shown; nothing here depends on the time.
-// TestColdStartsAreShown shows what the start of a process costs: until the first answer, and in memory.
+// TestColdStartsAreShown shows what the start of a process costs: until it asks for an event, until the first answer, and in memory. The first answer waits for
+// the emulations of what the function asks, so the best of some starts tells most.
 func TestColdStartsAreShown(t *testing.T) {
 	c := deploy(t)
-	token := c.signIn("bob", "default")
-	file, _ := c.disk(9 << 20)
-	id := c.bullion("image", "create", "--quiet", "--disk-format", "raw", "--file", file, "disk")
-	c.call(token, "GET", "/v2/images?limit=5", "", 200)
-	ok(t, c.asynchronously("scrub", []byte(`{}`)))
-	c.bullion("image", "delete", "--yes", id)
-	c.pending.Wait()
+	functions := []string{"identity", "images", "uploads", "validate", "scrub"}
+	starts := map[string][]ColdStart{}
+	for _, size := range []int{9 << 20, 1 << 20, 1 << 20, 1 << 20} {
+		token := c.signIn("bob", "default")
+		file, _ := c.disk(size)
+		id := c.bullion("image", "create", "--quiet", "--disk-format", "raw", "--file", file, "disk")
+		c.call(token, "GET", "/v2/images?limit=5", "", 200)
+		ok(t, c.asynchronously("scrub", []byte(`{}`)))
+		c.bullion("image", "delete", "--yes", id)
+		c.pending.Wait()
+		for _, name := range functions {
+			starts[name] = append(starts[name], c.Functions[name].Close()...)
+		}
+	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "function\tstarts\tprocess start to first answer\tmost memory")
-	for _, name := range []string{"identity", "images", "uploads", "validate", "scrub"} {
-		starts := c.Functions[name].Close()
-		if len(starts) == 0 {
+	fmt.Fprintln(w, "function\tstarts\tprocess start until ready\tto first answer\tmost memory")
+	for _, name := range functions {
+		if len(starts[name]) == 0 {
 			t.Errorf("%s did not start", name)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d ms\t%d MiB\n", name, len(starts), starts[0].Cold.Milliseconds(), starts[0].Memory>>20)
-		if name != "validate" && starts[0].Memory > 64<<20 {
-			t.Errorf("%s needed %d MiB, want at most 64", name, starts[0].Memory>>20)
+		best := starts[name][0]
+		for _, s := range starts[name] {
+			best = ColdStart{min(best.Ready, s.Ready), min(best.Cold, s.Cold), max(best.Memory, s.Memory)}
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d ms\t%d ms\t%d MiB\n", name, len(starts[name]), best.Ready.Milliseconds(), best.Cold.Milliseconds(), best.Memory>>20)
+		if name != "validate" && best.Memory > 64<<20 {
+			t.Errorf("%s needed %d MiB, want at most 64", name, best.Memory>>20)
 		}
 	}
 	ok(t, w.Flush())

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ type Lambda struct {
 
 // ColdStart is what the start of a process took, and what the process needed at its most.
 type ColdStart struct {
+	Ready  time.Duration // from the start of the process until it asks for an event, which Lambda calls Init Duration
 	Cold   time.Duration // from the start of the process to the first answer
 	Memory int64         // bytes resident
 }
@@ -111,7 +113,7 @@ func (l *Lambda) Close() []ColdStart {
 	l.mu.Unlock()
 	var starts []ColdStart
 	for _, p := range all {
-		starts = append(starts, ColdStart{p.cold, p.memory()})
+		starts = append(starts, ColdStart{time.Duration(p.ready.Load()), p.cold, p.memory()})
 		p.stop()
 	}
 	return starts
@@ -155,6 +157,7 @@ type instance struct {
 	next   chan invocation
 	gone   chan struct{}
 	once   sync.Once
+	ready  atomic.Int64 // a duration
 	cold   time.Duration
 
 	mu  sync.Mutex
@@ -166,9 +169,10 @@ func (l *Lambda) start() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &instance{next: make(chan invocation), gone: make(chan struct{})}
+	p, began := &instance{next: make(chan invocation), gone: make(chan struct{})}, time.Now()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		p.ready.CompareAndSwap(0, int64(time.Since(began)))
 		select {
 		case i := <-p.next:
 			p.mu.Lock()
