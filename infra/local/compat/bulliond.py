@@ -64,9 +64,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 class Host:
     """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user, provider an OpenID Connect provider
-    that it trusts, if there is one, itself whether it imports images from its own Images API as from another region."""
+    that it trusts, if there is one, other a Bullion from which it imports images as from the region RegionTwo."""
 
-    provider, itself = None, False
+    provider, other = None, None
 
     def environment(self, user):
         """What OpenStack's clients read to sign in as the user."""
@@ -89,8 +89,9 @@ class Bulliond(Host):
 
     password = PASSWORD
 
-    def __init__(self, *flags, itself=False):
-        """flags are bulliond's. With itself it imports images from its own Images API too, as from the region RegionOne."""
+    def __init__(self, *flags, itself=False, other=None):
+        """flags are bulliond's. With itself it imports images from its own Images API too, as from the region RegionOne, with other from that of another
+        Bulliond as from RegionTwo."""
         self.binary = ROOT / "bin" / "bulliond"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-"))
         self.data = self.dir / "data"
@@ -102,11 +103,13 @@ class Bulliond(Host):
             self._manage("project", "add", project)
         for name, (project, roles) in USERS.items():
             self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
-        self.itself = itself
-        if itself:
-            (self.dir / "regions.json").write_text(json.dumps([{"region": "RegionOne", "image_url": self.url, "auth_url": self.url + "/v3",
-                                                                "username": "root", "password": PASSWORD, "project": "operators"}]))
-            flags += ("--regions", self.dir / "regions.json", "--import-allow", f"127.0.0.1:{public}", "--import-allow", f"127.0.0.1:{s3}")
+        self.ports, self.other = (public, s3), other
+        regions = {name: host for name, host in {"RegionOne": itself and self, "RegionTwo": other}.items() if host}
+        if regions:
+            (self.dir / "regions.json").write_text(json.dumps([
+                {"region": name, "image_url": host.url, "auth_url": host.url + "/v3", "username": "root", "password": PASSWORD, "project": "operators"}
+                for name, host in regions.items()]))
+            flags += ("--regions", self.dir / "regions.json", *(f"--import-allow=127.0.0.1:{port}" for host in regions.values() for port in host.ports))
         self.provider = IdentityProvider()
         (self.dir / "providers.json").write_text(json.dumps([self.provider.entry()]))
         self.process = subprocess.Popen(

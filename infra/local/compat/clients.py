@@ -37,7 +37,8 @@ def main():
     if aws:
         host = AWSLocal(Inspection="lenient", ComputeProxy="on", ImportAllow=source.address)
     else:
-        host = Bulliond("--inspection", "lenient", "--compute-proxy", "--import-allow", source.address, itself=True)
+        other = Bulliond("--inspection", "lenient")
+        host = Bulliond("--inspection", "lenient", "--compute-proxy", "--import-allow", source.address, other=other)
     host.source = source
     names = [a for a in sys.argv[1:] if not a.startswith("--")] or [name for name in DRIVES if not aws or name.endswith("-pypi")]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -45,6 +46,8 @@ def main():
     failed = [f"{c.name} {c.version}: {what}" for c in clients for what in c.failed]
     source.stop()
     host.stop(keep=bool(failed))
+    if host.other:
+        host.other.stop()
     print("\n".join(f"{c.name} {c.version} ({c.origin.name}): {len(c.done)} kinds of command work" for c in clients))
     print(f"The clients took {time.monotonic() - began:.0f} s.")
     if failed:

@@ -56,10 +56,14 @@ def imports(c, file):
     c.run("image-create-via-import", "image-create-via-import", "--name", name, *empty, "--import-method", "glance-direct", stdin=file)
     c.run("image-create-via-import", "image-create-via-import", "--name", name + "-web", *empty, "--import-method", "web-download",
           "--uri", c.host.source.url + "/disk.raw")
-    if c.newer(4, 7) and c.host.itself:
+    if c.newer(4, 7) and c.host.other:
         what = "image-create-via-import (glance-download)"
-        until(c, what, made(c, what, "image-create-via-import", "--name", name + "-remote", *empty, "--import-method", "glance-download", "--remote-region", "RegionOne",
-                            "--remote-image-id", image))
+        there = made(c, what, "image-create", "--name", name, *empty, "--file", file, env=c.host.other.environment("first"), want="active")
+        here = made(c, what, "image-create-via-import", "--name", name + "-remote", *empty, "--import-method", "glance-download", "--remote-region", "RegionTwo",
+                    "--remote-image-id", there)
+        until(c, what, here)
+        c.run("image-download", "image-download", here, "--file", c.host.dir / (name + ".out"))
+        c.same(what, file, c.host.dir / (name + ".out"))
     if c.newer(4, 7):
         image = made(c, "image-create", "image-create", "--name", name + "-located", *empty, want="queued")
         c.run("add-location", "add-location", image, "--url", c.host.source.url + "/disk.raw")
