@@ -50,6 +50,7 @@ def imports(c, file):
     c.run("image-stage", "image-stage", image, "--file", file)
     c.run("image-show", "image-show", image, want="uploading")
     c.run("image-import", "image-import", image, "--import-method", "glance-direct")
+    until(c, "image-import", image)
     c.run("image-tasks", "image-tasks", image, want="success")
     c.run("task-list", "task-list", user="root", want=image)
     c.run("task-show", "task-show", image, user="root", want=image)

@@ -115,6 +115,9 @@ func Start(ctx context.Context, c Config) (_ *Deployment, err error) {
 		} {
 			environment[variable] = value
 		}
+		if c.Parameters["ComputeProxy"] == "on" && environment["BULLION_COMPUTE_URL"] != "" {
+			environment["BULLION_COMPUTE_URL"] = d.URL // at the same front, which has no TLS here
+		}
 		var all []string
 		for variable, value := range environment {
 			all = append(all, variable+"="+value)
