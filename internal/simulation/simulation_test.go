@@ -29,7 +29,7 @@ import (
 
 var (
 	oneSeed   = flag.Uint64("seed", 0, "run this seed alone, and show all of it")
-	runs      = flag.Int("runs", 200, "runs over SQLite")
+	runs      = flag.Int("runs", usualRuns, "runs over SQLite")
 	atOnce    = flag.Int("at-once", 2, "runs at once")
 	firstSeed = flag.Uint64("first", 1, "the first seed")
 )

@@ -51,6 +51,11 @@ func (v *Validator) Arrived(ctx context.Context, b images.Blob) error {
 		v.Log.LogAttrs(ctx, slog.LevelWarn, "an object is not of an upload", slog.String("key", b.Key))
 		return nil
 	}
+	// Most news is of bytes that whoever carried them made an image of, or is at it: that costs no call to the storage.
+	if i, err := v.Images.Store.Image(ctx, imageID); err == nil && (i.Blob != nil && i.Blob.Key == b.Key ||
+		i.Upload.Live() && i.Upload.ID == uploadID && i.Upload.Mode == images.ModeStream) {
+		return nil
+	}
 	// The event is a hint: it may be late, and of an object that is gone.
 	head, err := v.Images.Blobs.Head(ctx, b.Key)
 	if images.KindOf(err) == images.NotFound && err != nil {

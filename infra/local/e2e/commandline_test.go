@@ -62,7 +62,7 @@ func (s *server) mustBeActive(name string, size int64) {
 }
 
 func TestCtrlCSaysHowToGoOn(t *testing.T) {
-	const size = 2 << 30
+	const size = 1 << 30
 	s := newServer(t)
 	file := sparse(t, size)
 	resume := s.interrupted(file, "paused")
@@ -79,7 +79,7 @@ func TestCtrlCSaysHowToGoOn(t *testing.T) {
 }
 
 func TestAnUploadIsFinishedFromAnotherMachine(t *testing.T) {
-	const size = 2 << 30
+	const size = 1 << 30
 	s := newServer(t)
 	file := sparse(t, size)
 	s.interrupted(file, "moved")
@@ -103,7 +103,7 @@ func TestAnUploadIsFinishedFromAnotherMachine(t *testing.T) {
 
 func TestAFileThatWasWrittenToIsNotGoneOnWith(t *testing.T) {
 	s := newServer(t)
-	file := sparse(t, 2<<30)
+	file := sparse(t, 1<<30)
 	resume := s.interrupted(file, "edited")
 	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestAFileThatWasWrittenToIsNotGoneOnWith(t *testing.T) {
 }
 
 func TestAnUploadOutlivesTheServer(t *testing.T) {
-	const size = 2 << 30
+	const size = 1 << 30
 	s := newServer(t)
 	file := sparse(t, size)
 	u := s.upload(file, "outlived")

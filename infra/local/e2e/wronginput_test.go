@@ -96,12 +96,12 @@ func TestAFileThatChangesDuringItsUploadDoesNotBecomeAnImage(t *testing.T) {
 		name   string
 		change func(*os.File) error
 	}{
-		{"shrinks", func(f *os.File) error { return f.Truncate(1 << 30) }},
-		{"grows", func(f *os.File) error { return f.Truncate(3 << 30) }},
+		{"shrinks", func(f *os.File) error { return f.Truncate(1 << 29) }},
+		{"grows", func(f *os.File) error { return f.Truncate(3 << 29) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t)
-			file := sparse(t, 2<<30)
+			file := sparse(t, 1<<30)
 			cmd := s.command("bullion", "image", "create", "--file", file, "--disk-format", "raw", "moving")
 			said := &proctest.Output{}
 			cmd.Stdout, cmd.Stderr = said, said

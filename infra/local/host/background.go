@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	validators    = 8                // examinations at once; most wait for the storage, as the hashes are known
+	validators    = 32               // examinations at once; most wait for the storage, as the hashes are known
 	scrubInterval = 15 * time.Second // between rounds of scrub
 )
 

@@ -245,6 +245,38 @@ func TestAnExaminerThatDiesEveryTimeEndsInARejection(t *testing.T) {
 	w.isRejected(id, "examination_failed")
 }
 
+// deaf is a storage that nobody may ask for an object.
+type deaf struct {
+	images.Blobs
+	asked *int
+}
+
+func (d deaf) Head(ctx context.Context, key string) (images.Blob, error) {
+	*d.asked++
+	return d.Blobs.Head(ctx, key)
+}
+
+func TestNewsOfBytesThatAreAnImageAlreadyAsksNothingOfTheStorage(t *testing.T) {
+	w := newWorld(t)
+	i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "disk_format", Value: "raw"}, {Op: "add", Name: "container_format", Value: "bare"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := noise(9000)
+	if err := w.service.WriteFile(t.Context(), alice, i.ID, bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	w.service.Blobs = deaf{blobs, &asked}
+	if err := w.v.Arrived(t.Context(), *w.image(i.ID).Blob); err != nil || asked > 0 {
+		t.Errorf("the storage was asked %d times; %v", asked, err)
+	}
+	w.isActive(i.ID, data)
+	if err := w.v.Arrived(t.Context(), images.Blob{Key: images.BlobKey(i.ID, images.NewID())}); err != nil || asked != 1 {
+		t.Errorf("of another object it was asked %d times, want once; %v", asked, err)
+	}
+}
+
 // A host that is killed again and again within minutes does not condemn what it was at.
 func TestAHostThatDiesAgainAndAgainGoesOnWithWhatItExamined(t *testing.T) {
 	w := newWorld(t)

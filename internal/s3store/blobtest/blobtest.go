@@ -71,16 +71,18 @@ type test struct {
 func leaveEmpty(t *testing.T, b Bucket) {
 	t.Helper()
 	ctx := context.Background()
-	for _, o := range objects(t, b, "") {
-		if err := b.Delete(ctx, o.Key); err != nil {
-			t.Errorf("Delete(%s): %v", o.Key, err)
+	stored := objects(t, b, "")
+	each(len(stored), func(n int) {
+		if err := b.Delete(ctx, stored[n].Key); err != nil {
+			t.Errorf("Delete(%s): %v", stored[n].Key, err)
 		}
-	}
-	for _, u := range openMultiparts(t, b, "") {
-		if err := b.AbortMultipart(ctx, u.Key, u.S3Upload); err != nil {
-			t.Errorf("AbortMultipart(%s): %v", u.Key, err)
+	})
+	open := openMultiparts(t, b, "")
+	each(len(open), func(n int) {
+		if err := b.AbortMultipart(ctx, open[n].Key, open[n].S3Upload); err != nil {
+			t.Errorf("AbortMultipart(%s): %v", open[n].Key, err)
 		}
-	}
+	})
 	checkEmpty(t, b)
 }
 
