@@ -15,7 +15,7 @@ import { crumb } from './ui/crumb';
 import { flash, flashes, turnPage } from './ui/flash';
 import { href, navigate, useRoute } from './ui/router';
 import { saved } from './ui/saved';
-import { useStore } from './ui/store';
+import { useSelected, useStore } from './ui/store';
 import { type Appearance, appearance, compact } from './ui/theme';
 import { Waiting } from './ui/waiting';
 import { spoken } from './upload/notify';
@@ -292,7 +292,7 @@ async function leave(): Promise<void> {
 
 /** How many uploads are not over. */
 function useUploadCount(): number {
-  const all = useStore(uploads);
+  const going = useSelected(uploads, (all) => all.filter((u) => !over(u.state)).length);
   const left = useStore(interrupted);
-  return all.filter((u) => !over(u.state)).length + left.length;
+  return going + left.length;
 }

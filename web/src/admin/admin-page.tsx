@@ -62,7 +62,7 @@ function Projects() {
         columnDefinitions={[
           { id: 'name', header: t.admin.project, isRowHeader: true, cell: (p) => p.name },
           { id: 'description', header: t.admin.projectAbout, cell: (p) => p.description || '–' },
-          { id: 'id', header: t.columns.id, cell: (p) => <span className="mono">{p.id}</span> },
+          { id: 'id', header: t.columns.id, minWidth: 300, cell: (p) => <span className="mono">{p.id}</span> },
           { id: 'count', header: t.usage.images, cell: (p) => <Used project={p.id} show={(q) => of(q, 'images', integer)} /> },
           { id: 'storage', header: t.usage.storage, cell: (p) => <Used project={p.id} show={(q) => of(q, 'bytes', size)} /> },
           { id: 'egress', header: t.quota.egress, cell: (p) => <Used project={p.id} show={(q) => size(q.egress.bytes)} /> },

@@ -8,6 +8,7 @@ import ContentLayout from '@cloudscape-design/components/content-layout';
 import CopyToClipboard from '@cloudscape-design/components/copy-to-clipboard';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
+import Popover from '@cloudscape-design/components/popover';
 import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
@@ -39,7 +40,7 @@ import { Members } from './members';
 import { useOwnerName } from './owners';
 import { Properties } from './properties';
 import { answer, download, refresh, useImage, useMembers, useVerdict } from './queries';
-import { StatusCell, useUploadOf } from './status';
+import { StatusCell, useUploading, useUploadOf } from './status';
 
 /** Everything about one image. */
 export default function ImagePage({ id }: { id: string }) {
@@ -75,7 +76,7 @@ function Page({ image }: { image: Image }) {
   const { params } = useRoute();
   const [dialog, setDialog] = useState<BulkAction>();
   const [downloading, setDownloading] = useState(false);
-  const upload = useUploadOf(image.id);
+  const uploading = useUploading(image.id);
   const name = image.name || t.images.unnamed(image.id.slice(0, 8));
   const verdict = (action: 'edit' | 'delete' | 'download' | 'deactivate' | 'reactivate') => imageCan[action](image, session);
   const edit = href(['images', image.id, 'edit']);
@@ -141,9 +142,9 @@ function Page({ image }: { image: Image }) {
     >
       <SpaceBetween size="l">
         <Invitation image={image} />
-        {upload && upload.state.phase !== 'active' ? (
+        {uploading ? (
           <Container header={<Header variant="h2">{t.upload.title}</Header>}>
-            <UploadCard item={upload} />
+            <UploadHere id={image.id} />
           </Container>
         ) : (
           image.status === 'queued' && <Bytes image={image} />
@@ -171,6 +172,12 @@ function Page({ image }: { image: Image }) {
       )}
     </ContentLayout>
   );
+}
+
+/** Its byte counts move many times a second; the rest of the page stays as it is. */
+function UploadHere({ id }: { id: string }) {
+  const upload = useUploadOf(id);
+  return upload && <UploadCard item={upload} />;
 }
 
 /** What an image without bytes needs: a file, or the rest of one. */
@@ -252,15 +259,22 @@ function Bytes({ image }: { image: Image }) {
 function Warnings({ image }: { image: Image }) {
   const warnings = useVerdict(image).data?.report?.warnings ?? [];
   if (warnings.length === 0) return null;
+  const said = (w: (typeof warnings)[number]) => (
+    <span key={w.code + w.message} data-code={w.code}>
+      {`${w.message} ${w.hint}`.trim()}
+    </span>
+  );
   return (
     <Alert type="warning" header={t.image.warnings(warnings.length)} data-testid="warnings">
-      <ul className="sentences">
-        {warnings.map((w) => (
-          <li key={w.code + w.message} data-code={w.code}>
-            {`${w.message} ${w.hint}`.trim()}
-          </li>
-        ))}
-      </ul>
+      {warnings.length === 1 ? (
+        warnings.map(said)
+      ) : (
+        <ul className="sentences">
+          {warnings.map((w) => (
+            <li key={w.code + w.message}>{said(w)}</li>
+          ))}
+        </ul>
+      )}
     </Alert>
   );
 }
@@ -329,6 +343,28 @@ function Moment({ iso }: { iso: string }) {
   );
 }
 
+/** That the image starts a machine, and what was found in it that says so. */
+function Boots({ evidence }: { evidence: readonly string[] }) {
+  if (evidence.length === 0) return t.yes;
+  return (
+    <Popover
+      header={t.image.evidence}
+      triggerType="text"
+      dismissAriaLabel={t.dismiss}
+      renderWithPortal
+      content={
+        <ul className="sentences">
+          {evidence.map((sentence) => (
+            <li key={sentence}>{sentence}</li>
+          ))}
+        </ul>
+      }
+    >
+      {t.yes}
+    </Popover>
+  );
+}
+
 function Facts({ image }: { image: Image }) {
   const owner = useOwnerName();
   const report = useVerdict(image).data?.report;
@@ -349,7 +385,7 @@ function Facts({ image }: { image: Image }) {
             pair(t.columns.container_format, image.container_format ?? '–'),
             pair(t.columns.os, system(image) || '–'),
             pair(t.columns.architecture, property(image, 'architecture') || '–'),
-            pair(t.image.boots, report?.bootable ? <span title={report.evidence.join(' ')}>{t.yes}</span> : report ? t.image.noSign : '–'),
+            pair(t.image.boots, report?.bootable ? <Boots evidence={report.evidence} /> : report ? t.image.noSign : '–'),
             pair(t.columns.min_disk, image.min_disk ? t.format.gib(image.min_disk) : t.image.anyAmount),
             pair(t.columns.min_ram, image.min_ram ? t.format.mib(image.min_ram) : t.image.anyAmount),
             pair(t.columns.created_at, <Moment iso={image.created_at} />),

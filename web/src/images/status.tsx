@@ -3,14 +3,19 @@ import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/c
 import type { Image } from '../api/client';
 import { t } from '../i18n';
 import { percent, size } from '../ui/format';
-import { useStore } from '../ui/store';
+import { useSelected } from '../ui/store';
 import { transferred } from '../upload/state';
 import { type Item, uploads } from '../upload/uploads';
 import { fetchFailed, fetching, progress, rejection } from './facts';
 
 /** The upload of an image in this tab. */
 export function useUploadOf(id: string): Item | undefined {
-  return useStore(uploads).find((u) => u.imageId === id);
+  return useSelected(uploads, (all) => all.find((u) => u.imageId === id));
+}
+
+/** Whether an upload of an image in this tab has more to show than the image itself. */
+export function useUploading(id: string): boolean {
+  return useSelected(uploads, (all) => all.some((u) => u.imageId === id && u.state.phase !== 'active'));
 }
 
 export interface Shown {
@@ -36,7 +41,10 @@ export function shown(image: Image, upload?: Item): Shown {
     case 'importing': {
       const p = progress(image);
       if (p && fetching(image))
-        return { type: 'in-progress', text: p.total > 0 ? t.progress.fetching(percent(p.part)) : t.progress.fetched(size(p.done)) };
+        return {
+          type: 'in-progress',
+          text: p.total > 0 ? t.progress.fetching(percent(p.part)) : p.done > 0 ? t.progress.fetched(size(p.done)) : t.fetch.title,
+        };
       if (p?.phase === 'hash') return { type: 'in-progress', text: t.progress.hashing(percent(p.part)) };
       return { type: 'in-progress', text: p ? t.progress.inspecting : name };
     }

@@ -5,7 +5,7 @@ import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 import { t } from '../i18n';
-import { useStore } from '../ui/store';
+import { useSelected } from '../ui/store';
 import { busy } from '../upload/state';
 import { uploads } from '../upload/uploads';
 import { type Session, signOut } from './session';
@@ -14,7 +14,7 @@ import { Credentials } from './sign-in';
 /** The session has ended: the page stays as it is underneath, and what it was about to ask waits for the answer. */
 export default function SignInAgain({ session }: { session: Session }) {
   const [hidden, setHidden] = useState(false);
-  const going = useStore(uploads).some((u) => busy(u.state));
+  const going = useSelected(uploads, (all) => all.some((u) => busy(u.state)));
   if (hidden) {
     return (
       <div className="ended">

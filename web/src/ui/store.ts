@@ -27,3 +27,8 @@ export function store<T>(initial: T): Store<T> {
 export function useStore<T>(s: Store<T>): T {
   return useSyncExternalStore(s.subscribe, s.get);
 }
+
+/** What is derived from a value: a component is drawn again only when that changes, so select must give the same for the same. */
+export function useSelected<T, S>(s: Store<T>, select: (value: T) => S): S {
+  return useSyncExternalStore(s.subscribe, () => select(s.get()));
+}

@@ -23,6 +23,8 @@ export class Runner {
   private requests = new Map<number, XMLHttpRequest>();
   private timers = new Set<ReturnType<typeof setTimeout>>();
   private ended = new AbortController();
+  /** Whether the last part took so long that one wants to see it move. To be told costs a fifth of the speed of a fast line. */
+  private slow = true;
 
   constructor(
     readonly imageId: string,
@@ -41,7 +43,7 @@ export class Runner {
     else if (was.phase !== next.phase) this.rate = noRate;
     for (const command of commands) this.perform(command);
     if (over(next)) this.ended.abort();
-    if (next !== was) this.changed(event.is === 'progress');
+    if (next !== was) this.changed(next.phase === was.phase && (event.is === 'progress' || event.is === 'sent'));
   }
 
   private perform(c: Command): void {
@@ -141,9 +143,11 @@ export class Runner {
       this.requests.delete(part);
       this.dispatch(event);
     };
-    xhr.upload.onprogress = (e) => this.dispatch({ is: 'progress', part, bytes: e.loaded });
+    const began = performance.now();
+    if (this.slow) xhr.upload.onprogress = (e) => this.dispatch({ is: 'progress', part, bytes: e.loaded });
     xhr.onload = () => {
       const failure = failureOf(xhr.status);
+      this.slow = performance.now() - began > QUICK;
       end(failure ? { is: 'lost', part, failure, message: t.upload.partRefused(part, xhr.status) } : { is: 'sent', part });
     };
     xhr.onerror = () => end({ is: 'lost', part, failure: 'network', message: t.upload.storageUnreachable });
@@ -174,6 +178,9 @@ export class Runner {
     return new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
 }
+
+/** Milliseconds in which a part is sent that nobody needs to see move. */
+const QUICK = 1500;
 
 /** Headers that a browser sets from the body and the address, and lets no script set. */
 const browserSets = new Set(['content-length', 'host']);
