@@ -138,7 +138,7 @@ func TestAnExaminationThatKillsTheFunctionEachTimeEndsInARejection(t *testing.T)
 		t.Errorf("the event ended with %v", err)
 	}
 	for range 8 {
-		c.leaseEnds(id, 0)
+		c.leaseEnds(id, time.Minute)                // a death within minutes of the first would be blamed on the machine
 		_ = c.asynchronously("scrub", []byte(`{}`)) // it dies
 	}
 	c.rejected(id, verdict)
