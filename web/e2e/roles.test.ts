@@ -58,7 +58,7 @@ test('a member cannot publish, and an administrator sees every project', async (
     await page.getByRole('tab', { name: 'All projects' }).click();
     await page.getByRole('row', { name: /of the other project/ }).waitFor();
     await page.getByRole('link', { name: 'Administration' }).click();
-    await page.getByRole('row', { name: /other/ }).getByRole('link', { name: 'Show the images of other' }).click();
+    await page.getByRole('row', { name: /other/ }).getByRole('link', { name: 'Show images of other' }).click();
     await page.getByRole('row', { name: /of the other project/ }).waitFor();
     await page.getByRole('link', { name: 'Administration' }).click();
     await page.getByRole('tab', { name: 'People and roles' }).click();
@@ -88,7 +88,7 @@ test('an administrator sees what projects use and download, and changes a quota,
       await row.getByText(/of 2,000/).waitFor();
       await row.getByText('1 TiB').waitFor();
       await page.getByRole('columnheader', { name: 'Downloaded this month' }).waitFor();
-      await page.getByRole('button', { name: 'Edit the quota of other' }).click();
+      await page.getByRole('button', { name: 'Edit quota of other' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByLabel('Images').fill('a few');
       await dialog.getByText('Enter a whole number from 0, or nothing.').first().waitFor();
@@ -100,7 +100,7 @@ test('an administrator sees what projects use and download, and changes a quota,
       await page.getByText('The quota of other is saved.').first().waitFor();
       await row.getByText(/of 1.5 GiB/).waitFor();
       await assert.rejects(outsider.create('one more'), /quota of images is 0/);
-      await page.getByRole('button', { name: 'Edit the quota of other' }).click();
+      await page.getByRole('button', { name: 'Edit quota of other' }).click();
       assert.equal(await dialog.getByLabel('Open uploads').inputValue(), '');
       await dialog.getByRole('button', { name: 'As every project' }).click();
       await page.getByText('other may use what every project may.').first().waitFor();

@@ -620,7 +620,7 @@ export const en = {
 
   quota: {
     edit: 'Edit quota',
-    editOf: (project: string) => `Edit the quota of ${project}`,
+    editOf: (project: string) => `Edit quota of ${project}`,
     of: (project: string) => `Quota of ${project}`,
     hint: 'What the project may use. An empty field is no limit.',
     label: { images: 'Images', bytes: 'Storage (GiB)', uploads: 'Open uploads', in_flight: 'Storage under way (GiB)' },
@@ -662,7 +662,7 @@ export const en = {
     role: 'Role',
     may: 'May, unless the policy says otherwise',
     show: 'Show images',
-    imagesOf: (name: string) => `Show the images of ${name}`,
+    imagesOf: (name: string) => `Show images of ${name}`,
     noProjects: 'There are no projects.',
     noPeople: 'Nobody has a role.',
     rights: {
