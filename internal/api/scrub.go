@@ -20,7 +20,7 @@ func (a *api) scrubPage(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &body); err != nil {
 		return err
 	}
-	if err := a.Images.Operates(r.Context(), callerOf(r)); err != nil {
+	if err := a.Images.Permit(r.Context(), callerOf(r), "context_is_admin"); err != nil {
 		return err
 	}
 	page, err := a.Scrubber.Page(r.Context(), body.After, body.DryRun)

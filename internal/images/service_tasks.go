@@ -64,11 +64,6 @@ func (s *Service) SetQuota(ctx context.Context, c Caller, projectID string, limi
 	return s.Store.SetQuota(ctx, projectID, limit)
 }
 
-// Operates refuses whoever does not see every image.
-func (s *Service) Operates(ctx context.Context, c Caller) error {
-	return s.permit(ctx, c, "context_is_admin", nil)
-}
-
 // Egress is how many bytes a project took out in the month that now is, which it names: those of downloads that were signed or carried, whole though a client may
 // have read less. Only those who see every image may ask.
 func (s *Service) Egress(ctx context.Context, c Caller, projectID string) (month string, bytes int64, err error) {
