@@ -251,24 +251,28 @@ func (s *Service) sign(ctx context.Context, i *Image, numbers []int) (*UploadVie
 	return v, nil
 }
 
-// CompleteUpload makes the object of the parts that S3 has. It can be repeated; the image is importing, or further, when it returns.
+// CompleteUpload makes the object of the parts that S3 has. It can be repeated; the image is importing, or further, when it returns: the storage's event
+// may have led to a verdict before the client asks.
 func (s *Service) CompleteUpload(ctx context.Context, c Caller, id, uploadID string) (*UploadView, error) {
 	i, err := s.upload(ctx, c, id, uploadID)
 	if err != nil {
 		return nil, err
 	}
-	u := i.Upload
-	if u.State == UploadReceived || u.State == UploadAccepted {
-		return &UploadView{Image: i, Upload: u}, nil
+	if i.Upload.complete() {
+		return &UploadView{Image: i, Upload: i.Upload}, nil
 	}
 	if err := openUpload(i, uploadID); err != nil {
 		return nil, err
 	}
 	b, err := s.object(ctx, i)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		i, err = s.Receive(ctx, b)
 	}
-	if i, err = s.Receive(ctx, b); err != nil {
+	if err != nil {
+		// The verdict may have come in between, and the bytes be gone with it.
+		if i, again := s.upload(ctx, c, id, uploadID); again == nil && i.Upload.complete() {
+			return &UploadView{Image: i, Upload: i.Upload}, nil
+		}
 		return nil, err
 	}
 	return &UploadView{Image: i, Upload: i.Upload}, nil

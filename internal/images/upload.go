@@ -76,6 +76,11 @@ func (u *Upload) Live() bool {
 	return u != nil && (u.State == UploadOpen || u.State == UploadReceived)
 }
 
+// complete says whether all bytes arrived, whatever was found in them.
+func (u *Upload) complete() bool {
+	return u.State == UploadReceived || u.State == UploadAccepted || u.Shown() == UploadRejected
+}
+
 // expired says whether the upload waits for its user, and has done so for too long.
 func (u *Upload) expired(now time.Time) bool {
 	return (u.State == UploadOpen || u.State == UploadReceived && u.Staged) && !u.ExpiresAt.After(now)

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,6 +197,55 @@ func TestADeclaredHashMustMatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.isRejected(id, "hash_mismatch")
+}
+
+// interrupted is a storage in which something happens at the first look for an object.
+type interrupted struct {
+	images.Blobs
+	looks *atomic.Int64
+	by    func()
+}
+
+func (b interrupted) Head(ctx context.Context, key string) (images.Blob, error) {
+	if b.looks.Add(1) == 1 {
+		b.by()
+	}
+	return b.Blobs.Head(ctx, key)
+}
+
+func TestTheWordOfAClientThatComesAfterTheVerdictIsAnsweredWithIt(t *testing.T) {
+	good, bad := noise(1<<20), []byte("no disk")
+	for name, test := range map[string]struct {
+		disk string
+		data []byte
+		want images.UploadState
+	}{"accepted": {"raw", good, images.UploadAccepted}, "rejected": {"qcow2", bad, images.UploadRejected}} {
+		for when, news := range map[string]func(w *world, arrive func()){
+			"before": func(_ *world, arrive func()) { arrive() },
+			"meanwhile": func(w *world, arrive func()) {
+				w.service.Blobs = interrupted{blobs, new(atomic.Int64), arrive}
+			},
+		} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				w := newWorld(t)
+				id, upload := w.send(alice, file{disk: test.disk, container: "bare", data: test.data})
+				news(w, func() {
+					if err := w.arrived(t.Context(), id, upload); err != nil {
+						t.Error(err)
+					}
+				})
+				for range 2 {
+					view, err := w.service.CompleteUpload(t.Context(), alice, id, upload)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if view.Upload.State != test.want {
+						t.Errorf("the upload is %s, want %s", view.Upload.State, test.want)
+					}
+				}
+			})
+		}
+	}
 }
 
 func TestAnObjectThatVanishesIsSaidToBeLost(t *testing.T) {

@@ -133,7 +133,8 @@ async function scoped(root: string, projectId: string, projects: Pick<Project, '
 
 async function revoke(token: string): Promise<void> {
   const params = { header: { 'X-Subject-Token': token } };
-  await take(open.DELETE('/v3/auth/tokens', { params, headers: { 'X-Auth-Token': token } }));
+  // It reaches the service even when the tab is closed in this moment.
+  await take(open.DELETE('/v3/auth/tokens', { params, headers: { 'X-Auth-Token': token }, keepalive: true }));
 }
 
 takeTokensFrom({
