@@ -126,7 +126,7 @@ func start(data string, flags ...string) (*bulliond, error) {
 	api, s3 := freeAddr(), freeAddr()
 	b := &bulliond{data: data, base: "http://" + api}
 	b.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, WriteBufferSize: 256 << 10, ReadBufferSize: 256 << 10, DisableCompression: true}}
-	b.cmd = exec.Command("../../bin/bulliond", append([]string{"--data", data, "--listen", api, "--s3-listen", s3}, flags...)...)
+	b.cmd = exec.Command("../../bin/bulliond", append([]string{"--data", data, "--listen", api, "--s3-listen", s3, "--requests-per-second", "0"}, flags...)...)
 	out := &bytes.Buffer{}
 	b.cmd.Stdout, b.cmd.Stderr = out, os.Stderr
 	if err := b.cmd.Start(); err != nil {

@@ -21,7 +21,12 @@ from bulliond import USERS, Bulliond
 
 LEAST, LEAST_ON_AWS = 72, 68  # tests that pass; the skipped ones need several stores or a cache, and on AWS imports from a region
 
-LEFT_OUT = "test_task_create_fake_image_location"
+SUITE = """
+import unittest
+from tempest.api.image.v2.admin.test_image_task import ImageTaskCreate
+del ImageTaskCreate.test_task_create_fake_image_location
+unittest.main(module=None)
+"""
 
 CONF = """
 [DEFAULT]
@@ -88,14 +93,13 @@ def main():
     (host.dir / "accounts.yaml").write_text("".join(accounts))
     site = pathlib.Path(tempest.__file__).resolve().parents[1]
     run = subprocess.run(
-        [sys.executable, "-m", "unittest", "discover", "-v", "-s", str(site / "tempest/api/image/v2"), "-t", str(site), *chosen],
+        [sys.executable, "-c", SUITE, "discover", "-v", "-s", str(site / "tempest/api/image/v2"), "-t", str(site), *chosen],
         env={**os.environ, "TEMPEST_CONFIG_DIR": str(host.dir), "TEMPEST_CONFIG": "tempest.conf"},
         cwd=host.dir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
     print(run.stdout)
-    left_out = f"FAIL: {LEFT_OUT} "
-    failures = [line for line in run.stdout.splitlines() if line.startswith(("FAIL: ", "ERROR: ")) and not line.startswith(left_out)]
+    failures = [line for line in run.stdout.splitlines() if line.startswith(("FAIL: ", "ERROR: "))]
     passed = len(re.findall(r"\.\.\. ok$", run.stdout, re.MULTILINE))
-    failed = bool(failures) or not re.search(r"^Ran \d+ tests", run.stdout, re.MULTILINE)
+    failed = run.returncode != 0
     least = LEAST_ON_AWS if aws else LEAST
     if passed < least and not chosen:
         print(f"{passed} tests passed; at least {least} did before.")
