@@ -22,6 +22,7 @@ run: bin/bulliond bin/bullion ## build and start everything on this machine, wit
 
 test: deps web/dist ## run every test: both Go modules with the race detector, the dashboard, end to end
 	go test $(RACE) -timeout 30m ./...
+	go test -run '^TestStoreKeepsTheContract$$/^many_records$$' ./internal/sqlitestore # 100,000 of them; with the race detector 2,000
 	cd infra/local && go test $(RACE) -count=1 -timeout 30m ./...
 	cd web && npm run -s check
 
