@@ -56,9 +56,11 @@ func (q queued) Send(ctx context.Context, events []images.Event) ([]images.Event
 
 // tell hands events on until ctx ends: from the outbox to a queue for each webhook, and from there to the webhook.
 func (h *host) tell(ctx context.Context) {
-	relay := &notify.Relay{Store: h.store}
+	relay, happened := &notify.Relay{Store: h.store}, h.happened
 	if len(h.webhooks) > 0 {
 		relay.Sink = queued{h}
+	} else {
+		happened = nil // nobody waits for events, so they are put aside many at a time
 	}
 	var senders sync.WaitGroup
 	waiting := make([]chan struct{}, len(h.webhooks))
@@ -73,7 +75,7 @@ func (h *host) tell(ctx context.Context) {
 		for _, c := range waiting {
 			wake(c)
 		}
-		if !sleep(ctx, relayInterval, h.happened) {
+		if !sleep(ctx, relayInterval, happened) {
 			break
 		}
 	}
