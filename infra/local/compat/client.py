@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import subprocess
+import time
 
 
 class Origin:
@@ -60,6 +61,15 @@ class Client:
         else:
             self.fails(what, f"{' '.join(map(str, args))}\nexit {r['status']}, wanted {want or refused!r}\n{r['stdout']}\n{r['stderr']}")
         return r["stdout"]
+
+    def until(self, want, what, *args, **more):
+        """Runs one command again until want is in its output."""
+        end = time.monotonic() + 60
+        while want not in self.run(what, *args, **more):
+            if time.monotonic() > end:
+                self.fails(what, f"{want!r} does not come")
+                return
+            time.sleep(0.2)
 
     def end(self):
         self.shell.stdin.close()

@@ -1,7 +1,6 @@
 """What `glance` is asked to do: every subcommand that applies."""
 
 import json
-import time
 
 from client import Client
 
@@ -50,7 +49,7 @@ def imports(c, file):
     c.run("image-stage", "image-stage", image, "--file", file)
     c.run("image-show", "image-show", image, want="uploading")
     c.run("image-import", "image-import", image, "--import-method", "glance-direct")
-    until(c, "image-import", image)
+    c.until("active", "image-show", "image-show", image)
     c.run("image-tasks", "image-tasks", image, want="success")
     c.run("task-list", "task-list", user="root", want=image)
     c.run("task-show", "task-show", image, user="root", want=image)
@@ -62,13 +61,13 @@ def imports(c, file):
         there = made(c, what, "image-create", "--name", name, *empty, "--file", file, env=c.host.other.environment("first"), want="active")
         here = made(c, what, "image-create-via-import", "--name", name + "-remote", *empty, "--import-method", "glance-download", "--remote-region", "RegionTwo",
                     "--remote-image-id", there)
-        until(c, what, here)
+        c.until("active", "image-show", "image-show", here)
         c.run("image-download", "image-download", here, "--file", c.host.dir / (name + ".out"))
         c.same(what, file, c.host.dir / (name + ".out"))
     if c.newer(4, 7):
         image = made(c, "image-create", "image-create", "--name", name + "-located", *empty, want="queued")
         c.run("add-location", "add-location", image, "--url", c.host.source.url + "/disk.raw")
-        until(c, "add-location", image)
+        c.until("active", "image-show", "image-show", image)
     c.run("import-info", "import-info", want="import-methods")
     c.run("stores-info", "stores-info", want="s3")
     c.run("usage", "usage", want="image_count_total")
@@ -106,16 +105,6 @@ def metadefs(c):
     for kind in "tags", "properties", "objects":
         c.run(f"md-namespace-{kind}-delete", f"md-namespace-{kind}-delete", own, **asked)
     c.run("md-namespace-delete", "md-namespace-delete", own, **asked)
-
-
-def until(c, what, image):
-    """Waits until an image is active."""
-    end = time.monotonic() + 60
-    while "active" not in c.run("image-show", "image-show", image):
-        if time.monotonic() > end:
-            c.fails(what, "the image does not become active")
-            return
-        time.sleep(0.2)
 
 
 def made(c, *args, **more):

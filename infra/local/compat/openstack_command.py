@@ -87,7 +87,7 @@ def imports(c, file):
     c.run("image stage", "image", "stage", image, "--file", file)
     c.run("image import", "image", "import", image, "--method", "glance-direct")
     c.run("image task list", "image", "task", "list", user="root", want=image)
-    c.run("image task show", "image", "task", "show", image, user="root", want="success")
+    c.until("success", "image task show", "image", "task", "show", image, user="root")
     c.run("image import info", "image", "import", "info", want="glance-direct")
     c.run("image stores list", "image", "stores", "list", want="s3")
 
