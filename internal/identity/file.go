@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bullion/internal/durable"
 	"bullion/internal/images"
 )
 
@@ -191,7 +192,7 @@ func (d *FileDirectory) write(f *directoryFile) error {
 	if err != nil {
 		return fmt.Errorf("write the user directory: %w", err)
 	}
-	return writeFile(d.path, append(doc, '\n'))
+	return durable.WriteFile(d.path, append(doc, '\n'))
 }
 
 func (l *loadedDirectory) user(who UserRef) (int, bool) {

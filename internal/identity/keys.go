@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bullion/internal/durable"
 	"bullion/internal/images"
 )
 
@@ -245,5 +246,5 @@ func (f *KeyFile) write(ring Keyring) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(f.path, doc)
+	return durable.WriteFile(f.path, doc)
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bullion/internal/durable"
 	"bytes"
 	"context"
 	"errors"
@@ -259,7 +260,7 @@ func (l *FileRevocations) compact() error {
 		}
 		doc.WriteString(Revocation{Subject: s, Before: r.before, Until: r.until.Add(-time.Second), User: user}.line())
 	}
-	if err := writeFile(l.path, doc.Bytes()); err != nil {
+	if err := durable.WriteFile(l.path, doc.Bytes()); err != nil {
 		return err
 	}
 	return l.refresh()

@@ -27,6 +27,7 @@ import (
 	"bullion/internal/api"
 	"bullion/internal/cloud"
 	"bullion/internal/diskimage"
+	"bullion/internal/durable"
 	"bullion/internal/identity"
 	"bullion/internal/identity/keystone"
 	"bullion/internal/images"
@@ -349,7 +350,7 @@ func (h *host) writeClouds(c identity.Credentials) error {
 	admin := identity.CloudsYAML("bullion-admin", h.PublicURL, c.AdminName, c.AdminPassword, c.Project.Name)
 	text := "# Written at the first start. It holds passwords: keep it private, or change them with bulliond user passwd.\n" +
 		member + strings.TrimPrefix(admin, "clouds:\n")
-	return os.WriteFile(filepath.Join(h.Data, "clouds.yaml"), []byte(text), 0o600)
+	return durable.WriteFile(filepath.Join(h.Data, "clouds.yaml"), []byte(text))
 }
 
 func loadPolicy(choice string) (images.Policy, error) {
@@ -401,7 +402,7 @@ func s3Key(path string) (a s3Account, err error) {
 		rand.Read(secret[:])
 		a = s3Account{Access: "bullion", Secret: base64.RawURLEncoding.EncodeToString(secret[:])}
 		text, _ = json.Marshal(a)
-		return a, os.WriteFile(path, text, 0o600)
+		return a, durable.WriteFile(path, text)
 	} else if err != nil {
 		return a, fmt.Errorf("read the account of the S3 server: %w", err)
 	}

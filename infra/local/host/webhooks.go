@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"bullion/internal/durable"
 	"bullion/internal/images"
 	"bullion/internal/notify"
 )
@@ -28,7 +29,7 @@ func (h *host) openWebhooks(ctx context.Context) error {
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && h.WebhookSecret == "" {
 		secret = []byte(notify.NewSecret() + "\n")
-		err = os.WriteFile(path, secret, 0o600)
+		err = durable.WriteFile(path, secret)
 	}
 	if err != nil {
 		return fmt.Errorf("the webhooks' secret: %w", err)
