@@ -9,6 +9,7 @@ test('deleting several with a protected one among them: the dialog says which st
   const a = await api.active('disposable');
   const kept = await api.active('precious', { protected: true });
   await stage.as('member', async ({ page }) => {
+    await page.getByRole('row', { name: /precious/ }).waitFor(); // before, there is nothing to choose
     await page.getByRole('checkbox', { name: 'Choose all on this page' }).press('Space'); // the sticky header lies over it
     await page.getByRole('button', { name: 'Delete Images' }).click();
     const dialog = page.getByRole('dialog');
