@@ -27,7 +27,7 @@ export class Person {
   readonly complaints: string[] = [];
   /** Complaints that a test provokes, such as the browser's own line about a request that was refused. */
   readonly expected: RegExp[] = [];
-  /** What the pages have asked for and not got yet, but for the parts of uploads. */
+  /** What the pages have asked for and not got yet, but for the parts of uploads, and documents: a download is one that never comes. */
   private readonly pending = new Set<Request>();
 
   private constructor(
@@ -58,9 +58,12 @@ export class Person {
       if (m.type() === 'error' || m.type() === 'warning') complain(`${m.type()}: ${m.text()} ${m.location().url}`);
     });
     page.on('pageerror', (e) => complain(`thrown: ${e.stack ?? e.message}`));
-    page.on('request', (r) => r.method() !== 'PUT' && this.pending.add(r));
+    page.on('request', (r) => r.method() !== 'PUT' && !r.isNavigationRequest() && this.pending.add(r));
     page.on('requestfinished', (r) => this.pending.delete(r));
     page.on('requestfailed', (r) => this.pending.delete(r));
+    page.on('close', () => {
+      for (const r of this.pending) if (r.frame().page() === page) this.pending.delete(r);
+    });
   }
 
   /** Goes to a page of the dashboard, and waits until it is there whole. */

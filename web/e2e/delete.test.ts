@@ -88,6 +88,7 @@ test('several images are tagged, published and deactivated at once', async () =>
   const all = (field: string) => Promise.all(ids.map(async (id) => (await api.call('GET', `/v2/images/${id}`))[field]));
   await stage.as('admin', async ({ page }) => {
     const choose = async (action: string) => {
+      await page.getByRole('dialog').waitFor({ state: 'detached' }); // what was chosen goes with it, a moment after the message
       for (const name of ['many one', 'many two']) await page.getByRole('checkbox', { name: `Choose ${name}` }).check();
       await page.getByRole('button', { name: 'Actions' }).click();
       await page.getByRole('menuitem', { name: action }).click();

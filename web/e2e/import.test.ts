@@ -3,7 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { disk } from './api';
+import { accessible } from './axe';
 import { Stage } from './stage';
+import { until } from './until';
 
 let source: Server;
 let address = '';
@@ -24,14 +26,17 @@ const stage = Stage.open(async ({ host }) => {
 });
 after(() => source?.close());
 
-/** Gives a quarter of a file and keeps the rest until the end of the test. */
-let given = () => {};
+/** Gives a quarter of a file and keeps the rest until give is called, whoever asks when. */
+let give = () => {};
+const given = new Promise<void>((done) => {
+  give = done;
+});
 function hold(request: IncomingMessage, response: ServerResponse): void {
   const whole = disk(64 << 20, 'held');
   response.writeHead(200, { 'Content-Length': whole.length });
   if (request.method === 'HEAD') return void response.end();
   response.write(whole.subarray(0, 16 << 20));
-  given = () => response.end(whole.subarray(16 << 20));
+  void given.then(() => response.end(whole.subarray(16 << 20)));
 }
 
 test('an image is fetched from a URL by the service, while the page shows how it is', async () => {
@@ -55,7 +60,8 @@ test('an image is fetched from a URL by the service, while the page shows how it
 test('a fetch that is under way tells how far it is, is cancelled, and begun again from the same address', async () => {
   await stage.as(
     'member',
-    async ({ page }) => {
+    async (person) => {
+      const { page } = person;
       await page.getByRole('button', { name: 'URL', exact: true }).click();
       await page.getByLabel('Address of the file').fill(`${address}/held.raw`);
       await page.getByLabel('Image Name').fill('held');
@@ -66,6 +72,7 @@ test('a fetch that is under way tells how far it is, is cancelled, and begun aga
         .getByText(/of 64 MiB/)
         .first()
         .waitFor();
+      await accessible(person, 'a fetch under way');
       const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1];
       await page.getByRole('link', { name: 'Images', exact: true }).first().click();
       await page
@@ -82,15 +89,17 @@ test('a fetch that is under way tells how far it is, is cancelled, and begun aga
 
       await page.goto(`${page.url().split('#')[0]}#/images/${id}`);
       await page.getByTestId('fetch-failed').getByText('The import was cancelled.').waitFor();
-      assert.equal(await page.getByLabel('Address of the file').inputValue(), `${address}/held.raw`);
+      await accessible(person, 'a fetch that failed');
+      const field = page.getByLabel('Address of the file');
+      await until('the last address is there', async () => (await field.inputValue()) === `${address}/held.raw`);
       await page.getByRole('button', { name: 'Fetch', exact: true }).click();
       await page.getByRole('heading', { name: 'Fetching from the URL' }).waitFor();
       await page.getByRole('button', { name: 'Cancel the fetch' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Cancel', exact: true }).click();
-      given();
+      give();
       await page.getByText('Active', { exact: true }).first().waitFor();
     },
-    { route: '#/images/create' },
+    { route: '#/images/create', bypassCSP: true },
   );
 });
 
@@ -119,7 +128,7 @@ test('when it cannot be fetched the page says why, and another file may be given
       await page.getByLabel('Image Name').fill('absent');
       await page.getByRole('button', { name: 'Create Image', exact: true }).click();
       await page.getByText('The file was not fetched').first().waitFor();
-      await page.getByText(/404/).first().waitFor();
+      await page.getByTestId('fetch-failed').getByText(/404/).waitFor();
       await page.getByText('Give it a file').first().waitFor();
     },
     { route: '#/images/create' },

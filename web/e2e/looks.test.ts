@@ -1,33 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
+import { accessible } from './axe';
 import { line, Person } from './browser';
 import { Stage } from './stage';
+import { until } from './until';
 
 const stage = Stage.open();
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  id: string;
-  help: string;
-  nodes: { html: string; failureSummary: string }[];
-}
-
-/** Fails when axe finds something on the page as it is now. */
-async function accessible(person: Person, where: string): Promise<void> {
-  await person.still(); // colours fade in
-  const { page } = person;
-  const found = await page.evaluate(async (source) => {
-    if (!('axe' in window)) new Function(source)();
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
-    return (await axe.run()).violations;
-  }, axe);
-  const text = found
-    .map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `    ${n.html.slice(0, 300)}\n    ${n.failureSummary}`).join('\n')}`)
-    .join('\n');
-  assert.equal(found.length, 0, `${where}:\n${text}`);
-}
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`axe finds no violation on any page, ${colorScheme}`, async () => {
@@ -43,7 +21,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
     const refused = await api.create(`refused ${colorScheme}`, { disk_format: 'qcow2' });
     await api.upload(refused, Buffer.from('not a disk'.repeat(100)));
 
-    // The page's own policy forbids what axe needs to be put in with.
     const gate = await Person.arrive(stage.browser, stage.host, { colorScheme, bypassCSP: true });
     await gate.page.goto(stage.host.url);
     await gate.page.getByLabel('User name').waitFor();
@@ -55,6 +32,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       async (person) => {
         const { page } = person;
         const go = (route: string) => person.open(route);
+        person.expected.push(/404 \(Not Found\) .*partNumber=/); // a part may reach the storage after the cancellation
         await page
           .getByRole('row', { name: /looked at/ })
           .first()
@@ -103,7 +81,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.getByText('Tags and metadata').click();
         await page.getByRole('button', { name: 'Add a property' }).click();
         await accessible(person, 'create');
-        await line(page, 5);
+        await line(page, 2); // it is still under way when axe has looked, however slow that is
         await page.getByRole('button', { name: 'Create Image', exact: true }).click();
         await page
           .getByRole('article', { name: /Upload of/ })
@@ -145,7 +123,8 @@ test('everything can be done by keyboard alone: sign in, choose, delete', async 
   const person = await Person.arrive(stage.browser, stage.host);
   const { page } = person;
   await page.goto(stage.host.url);
-  await page.getByLabel('User name').waitFor();
+  const name = page.getByLabel('User name');
+  await until('the name has the focus', () => name.evaluate((e) => e === document.activeElement));
   await page.keyboard.type('member');
   await page.keyboard.press('Tab');
   await page.keyboard.type(stage.host.passwords.member);
@@ -154,7 +133,8 @@ test('everything can be done by keyboard alone: sign in, choose, delete', async 
   /** Presses a key until the focus is on something of that name. */
   const reach = async (name: RegExp, key = 'Tab') => {
     for (let step = 0; step < 80; step++) {
-      const focused = await page.evaluate(() => {
+      const focused = await page.evaluate(async () => {
+        await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))); // the focus may follow a key a moment later
         const e = document.activeElement;
         return `${e?.getAttribute('aria-label') ?? ''} ${e?.textContent ?? ''}`.trim();
       });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from './api';
+import { accessible } from './axe';
 import { Person } from './browser';
 import { startHostWith } from './host';
 import { Stage } from './stage';
@@ -83,7 +84,8 @@ test('an administrator sees what projects use and download, and changes a quota,
   const outsider = await stage.api('outsider');
   await stage.as(
     'admin',
-    async ({ page }) => {
+    async (person) => {
+      const { page } = person;
       const row = page.getByRole('row', { name: /^other/ });
       await row.getByText(/of 2,000/).waitFor();
       await row.getByText('1 TiB').waitFor();
@@ -92,6 +94,7 @@ test('an administrator sees what projects use and download, and changes a quota,
       const dialog = page.getByRole('dialog');
       await dialog.getByLabel('Images').fill('a few');
       await dialog.getByText('Enter a whole number from 0, or nothing.').first().waitFor();
+      await accessible(person, 'the quota of a project');
       assert.equal(await dialog.getByRole('button', { name: 'Save changes' }).getAttribute('aria-disabled'), 'true');
       await dialog.getByLabel('Images').fill('0');
       await dialog.getByLabel('Storage (GiB)').fill('1.5');
@@ -106,7 +109,7 @@ test('an administrator sees what projects use and download, and changes a quota,
       await page.getByText('other may use what every project may.').first().waitFor();
       await row.getByText(/of 2,000/).waitFor();
     },
-    { route: '#/admin' },
+    { route: '#/admin', bypassCSP: true },
   );
 });
 

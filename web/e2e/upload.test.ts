@@ -130,14 +130,18 @@ test('cancelling deletes what had arrived, and the image waits for another file'
     const { page } = person;
     person.expected.push(/404 \(Not Found\) .*partNumber=/); // a part may reach the storage after the cancellation
     await line(page, 4);
+    const begun = page.waitForRequest((r) => r.method() === 'PUT');
     await create(page, file, 'cancelled');
+    await begun;
     await card(page, 'cancelled').getByRole('button', { name: 'Cancel the upload' }).click();
     await page.getByText('Cancelled, what had arrived is deleted').first().waitFor();
     const id = /images\/([0-9a-f-]{36})/.exec(page.url())?.[1] ?? '';
     await page.getByRole('button', { name: 'Dismiss the upload of cancelled' }).first().click();
     await page.getByText('Give it a file').first().waitFor();
-    const image = await api.call('GET', `/v2/images/${id}`);
-    assert.deepEqual([image['status'], image['bullion_upload_state']], ['queued', 'aborted']);
+    await until('the service has given the upload up', async () => {
+      const image = await api.call('GET', `/v2/images/${id}`);
+      return image['status'] === 'queued' && image['bullion_upload_state'] === 'aborted';
+    });
     await line(page, 0);
     await page.getByLabel('Choose file').setInputFiles(stage.files.raw('second.raw', 8 * MiB));
     await page.getByRole('button', { name: 'Upload', exact: true }).click();
@@ -150,7 +154,7 @@ test('without a network it waits, and goes on by itself', async () => {
   await stage.as('member', async (person) => {
     const { page, context } = person;
     person.expected.push(/ERR_INTERNET_DISCONNECTED/, /net::ERR_FAILED/);
-    await line(page, 8);
+    await line(page, 2);
     await create(page, file, 'offline');
     await card(page, 'offline')
       .getByText(/[kM]B\/s|Starting/)
@@ -196,7 +200,7 @@ test('parts that fail are sent again, and URLs that expired are signed again', a
 test('a second tab does not send what the first is sending', async () => {
   const file = stage.files.raw('twice.raw', 128 * MiB);
   await stage.as('member', async ({ page, context }) => {
-    await line(page, 8);
+    await line(page, 2); // the second tab comes while it is under way, however slow the test
     await create(page, file, 'twice');
     await card(page, 'twice')
       .getByText(/[kM]B\/s|Starting/)
@@ -231,6 +235,7 @@ test('an upload whose tab was closed goes on in another, with what had arrived',
     await line(page, 15);
     await create(page, file, 'moved');
     await until('some parts have arrived', () => first() >= 4);
+    await line(page, 0.5); // the rest does not arrive before the other tab is there, however slow the test
     const address = page.url();
     const second = await context.newPage();
     const rest = arrived(second);
