@@ -1,5 +1,13 @@
 import { existsSync } from 'node:fs';
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type CDPSession,
+  chromium,
+  type Page,
+  type Request,
+} from 'playwright-core';
 import type { Host, User } from './host';
 import { patience, until } from './until';
 
@@ -110,9 +118,14 @@ export async function endSession({ page, host }: Person): Promise<void> {
     await fetch(`${host.api}/v3/auth/tokens`, { method: 'DELETE', headers: { 'X-Auth-Token': t, 'X-Subject-Token': t } });
 }
 
+/** What makes the line of a page slow: what one session has set, another does not take back, so each page has one. */
+const lines = new WeakMap<Page, Promise<CDPSession>>();
+
 /** Makes the line as slow as that of a person, in megabytes a second; 0 gives it back. */
 export async function line(page: Page, speed: number): Promise<void> {
-  const session = await page.context().newCDPSession(page);
+  const made = lines.get(page) ?? page.context().newCDPSession(page);
+  lines.set(page, made);
+  const session = await made;
   const uploadThroughput = speed > 0 ? speed * 1e6 : -1;
   await session.send('Network.enable');
   await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
