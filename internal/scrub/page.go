@@ -297,8 +297,12 @@ func (l *look) multipart(ctx context.Context, m images.OpenMultipart) error {
 	f := Finding{Kind: PartsUnowned, Key: m.Key, Says: "A multipart upload is open since " + m.Started.Format(time.RFC3339) + ", and no image knows of it."}
 	if i != nil {
 		f.ImageID = i.ID
-		if u := i.Upload; u != nil && u.Key(i.ID) == m.Key && (u.Live() && u.Mode == images.ModeStream || (u.Live() || u.State == images.UploadEnding) && u.S3Upload == m.S3Upload) {
-			return nil
+		if u := i.Upload; u != nil && u.Key(i.ID) == m.Key {
+			named := (u.Live() || u.State == images.UploadEnding) && u.S3Upload == m.S3Upload
+			streamed := u.Live() && u.Mode == images.ModeStream && !l.ofTheDead(m.Started) // who sends it knows of it
+			if named || streamed {
+				return nil
+			}
 		}
 	}
 	if !isOurs {

@@ -132,8 +132,11 @@ func (s *Scrubber) grace() time.Duration { return cmp.Or(s.Grace, time.Hour) }
 
 // young says whether a record may still be written for what was made then. The storage tells times in seconds.
 func (s *Scrubber) young(made time.Time) bool {
-	return s.Now().Sub(made) < s.grace() && !made.Before(s.Alone.Truncate(time.Second))
+	return s.Now().Sub(made) < s.grace() && !s.ofTheDead(made)
 }
+
+// ofTheDead says whether what was made then was made by a process that is no more.
+func (s *Scrubber) ofTheDead(made time.Time) bool { return made.Before(s.Alone.Truncate(time.Second)) }
 
 func (s *Scrubber) again(ctx context.Context, err error, what ...slog.Attr) {
 	s.Log.LogAttrs(ctx, slog.LevelWarn, "scrub will try again", append(what, slog.String("error", err.Error()))...)

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 )
 
 const (
-	validators    = 32               // examinations at once; most wait for the storage, as the hashes are known
-	scrubInterval = 15 * time.Second // between rounds of scrub
+	validators      = 32               // examinations at once; most wait for the storage, as the hashes are known
+	arrivalInterval = 5 * time.Second  // between looks for storage events when nothing wakes who takes them
+	scrubInterval   = 15 * time.Second // between rounds of scrub
 )
 
 // created keeps the notification of a new object until it is handled. The S3 server answers its client only afterwards.
@@ -38,37 +40,39 @@ func wake(c chan<- struct{}) {
 	}
 }
 
-// takeArrivals handles notifications as the function validate does on AWS: at least once each, failed ones again later.
+// takeArrivals handles notifications as the function validate does on AWS: at least once each, failed ones again later. Those in work stay due, so that the
+// next start begins with them if this process dies.
 func (h *host) takeArrivals(ctx context.Context) {
-	var workers sync.WaitGroup
-	for range validators {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				if a, ok := h.nextArrival(ctx); ok {
-					h.handle(ctx, a)
-				} else {
-					sleep(ctx, 5*time.Second, h.arrived)
-				}
-			}
-		})
+	var (
+		workers sync.WaitGroup
+		mu      sync.Mutex
+		inWork  = map[int64]bool{} // by the arrival's id
+	)
+	for ctx.Err() == nil {
+		due, err := h.store.NextArrivals(ctx, validators)
+		if err != nil {
+			h.warn(ctx, "storage events cannot be read", err)
+		}
+		mu.Lock()
+		due = slices.DeleteFunc(due, func(a sqlitestore.Arrival) bool { return inWork[a.ID] })
+		for _, a := range due {
+			inWork[a.ID] = true
+		}
+		mu.Unlock()
+		for _, a := range due {
+			workers.Go(func() {
+				h.handle(ctx, a)
+				mu.Lock()
+				delete(inWork, a.ID)
+				mu.Unlock()
+				wake(h.arrived) // there is room for another
+			})
+		}
+		if len(due) == 0 {
+			sleep(ctx, arrivalInterval, h.arrived)
+		}
 	}
 	workers.Wait()
-}
-
-// nextArrival takes one notification out of the reach of other workers. If this process dies with it, scrub adopts the object at the next start.
-func (h *host) nextArrival(ctx context.Context) (a sqlitestore.Arrival, ok bool) {
-	h.taking.Lock()
-	defer h.taking.Unlock()
-	next, err := h.store.NextArrivals(ctx, 1)
-	if err == nil && len(next) > 0 {
-		a, ok = next[0], true
-		err = h.store.RetryArrival(ctx, a.ID, time.Now().Add(time.Hour), "in work")
-	}
-	if err != nil {
-		h.warn(ctx, "storage events cannot be read", err)
-		return a, false
-	}
-	return a, ok
 }
 
 func (h *host) handle(ctx context.Context, a sqlitestore.Arrival) {
@@ -85,6 +89,7 @@ func (h *host) handle(ctx context.Context, a sqlitestore.Arrival) {
 	}
 	if err != nil {
 		h.warn(ctx, "a storage event cannot be marked", err)
+		sleep(ctx, arrivalInterval, nil) // it is due still
 	}
 }
 

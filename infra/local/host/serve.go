@@ -67,8 +67,7 @@ type host struct {
 	scrubber  *scrub.Scrubber
 	importer  *importer.Importer
 	handler   http.Handler
-	arrived   chan struct{} // wakes a worker that takes storage events
-	taking    sync.Mutex    // held while one is taken
+	arrived   chan struct{} // wakes who takes storage events
 	unheard   atomic.Bool   // an event could not be kept, so scrub must look for its object
 	due       chan struct{} // wakes scrub
 	happened  chan struct{} // wakes the relay of events

@@ -508,6 +508,46 @@ func TestAnImporterThatDiesIsFollowedByAnotherAndAtLastGivenUp(t *testing.T) {
 	w.isFailed(id, "every attempt ended before its time")
 }
 
+// An importer is killed after it began a multipart upload and before the record names it: another start of the host deletes it, and nothing else.
+func TestPartsThatNoRecordNamesEndWithTheProcessThatBeganThem(t *testing.T) {
+	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, noise(1<<20)) })
+	id := w.started("")
+	if _, err := w.service.ClaimImport(t.Context(), id, "dead", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	i, err := w.service.BeginImport(t.Context(), id, "dead", images.ImportPlan{Size: 100 << 20, Parts: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := i.Upload.Key(id)
+	unnamed, err := blobs.CreateMultipart(t.Context(), key, i.Upload.PartSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (ids []string) {
+		if err := blobs.ListMultipart(t.Context(), key, "", func(m images.OpenMultipart) bool { ids = append(ids, m.S3Upload); return true }); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	s := &scrub.Scrubber{Images: w.service, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().Add(48 * time.Hour) }}
+	both, one := []string{i.Upload.S3Upload, unnamed}, []string{i.Upload.S3Upload}
+	slices.Sort(both)
+	for _, life := range []struct {
+		began time.Time
+		want  []string
+	}{{time.Time{}, both}, {time.Now().Add(2 * time.Second), one}} {
+		s.Alone = life.began
+		if _, err := s.Parts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(); !slices.Equal(got, life.want) {
+			t.Errorf("alone since %v: open are %v, want %v", life.began, got, life.want)
+		}
+	}
+}
+
 func TestTwentyImportersAtOnceMakeOneImage(t *testing.T) {
 	data := noise(1 << 20)
 	w := newWorld(t, func(_ int, w http.ResponseWriter, r *http.Request) { file(w, r, data) })

@@ -67,6 +67,9 @@ func (c *client) send(what string, r *http.Request, seen *seen) (a answer) {
 
 // limited says whether a stated limit refused the request, and for how long to wait.
 func (a answer) limited() (time.Duration, bool) {
+	if a.status == http.StatusServiceUnavailable && bytes.Contains(a.body, []byte("<Code>SlowDown</Code>")) {
+		return time.Second, true // S3's way to say it
+	}
 	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
 	return time.Duration(seconds) * time.Second, err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
 }
