@@ -64,16 +64,16 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 class Host:
     """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user, provider an OpenID Connect provider
-    that it trusts, if there is one, other a Bullion from which it imports images as from the region RegionTwo."""
+    that it trusts, if there is one, other a Bullion from which it imports images as from the region RegionTwo, auth_url a Keystone that is not its own."""
 
-    provider, other = None, None
+    provider, other, auth_url = None, None, None
 
     def environment(self, user):
         """What OpenStack's clients read to sign in as the user."""
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith("OS_")},
             "HOME": str(self.dir),
-            "OS_AUTH_URL": self.url + "/v3",
+            "OS_AUTH_URL": self.auth_url or self.url + "/v3",
             "OS_USERNAME": user,
             "OS_PASSWORD": self.password,
             "OS_PROJECT_NAME": USERS[user][0],
@@ -127,6 +127,9 @@ class Bulliond(Host):
                 break
             time.sleep(0.1)
         raise SystemExit("bulliond did not start:\n" + (self.dir / "bulliond.log").read_text())
+
+    def grant(self, user, project, role):
+        self._manage("user", "grant", user, project, role)
 
     def _manage(self, *args, stdin=""):
         subprocess.run([self.binary, "--data", self.data, *args], input=stdin, text=True, check=True, capture_output=True)

@@ -1,7 +1,8 @@
 """Uses Horizon, OpenStack's dashboard in Debian's version, in a real Chromium with a bulliond as its Keystone and its Glance: once where Horizon passes the
-bytes of images on (its upload mode legacy), once where the browser sends them to Bullion (direct).
+bytes of images on (its upload mode legacy), once where the browser sends them to Bullion (direct). With --keystone bulliond is its Glance alone, and the Keystone
+is a real one.
 
-    horizon.py [legacy | direct]
+    horizon.py [--keystone] [legacy | direct]
 
 It needs the Debian packages openstack-dashboard and chromium, Node, and web/node_modules (npm ci). Exit status 1 when a step fails; a picture of the page then
 tells more.
@@ -19,6 +20,7 @@ import time
 import urllib.request
 
 from bulliond import ROOT, Bulliond, free_port
+from vouched import Vouched
 
 HERE = pathlib.Path(__file__).parent
 MANAGE = pathlib.Path("/usr/share/openstack-dashboard/manage.py")
@@ -28,10 +30,11 @@ LONGEST = 600  # seconds that the steps of one mode may take
 def main():
     if not MANAGE.exists():
         sys.exit("Horizon is not installed. Run: apt-get install --no-install-recommends openstack-dashboard")
-    modes = {mode: free_port() for mode in sys.argv[1:] or ["legacy", "direct"]}
-    host = Bulliond("--inspection", "lenient", *(f"--origin=http://127.0.0.1:{port}" for port in modes.values()))
-    host._manage("user", "grant", "root", "first", "admin")  # so that there is a project to choose
-    host._manage("user", "grant", "first", "second", "member")
+    modes = {mode: free_port() for mode in [a for a in sys.argv[1:] if a != "--keystone"] or ["legacy", "direct"]}
+    kind = Vouched if "--keystone" in sys.argv else Bulliond
+    host = kind("--inspection", "lenient", *(f"--origin=http://127.0.0.1:{port}" for port in modes.values()))
+    host.grant("root", "first", "admin")  # so that there is a project to choose
+    host.grant("first", "second", "member")
     file = host.dir / "disk.raw"
     file.write_bytes(os.urandom(3 << 20))
     failed = [mode for mode, port in modes.items() if not works(host, mode, port, file)]
