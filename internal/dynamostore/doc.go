@@ -71,11 +71,11 @@
 //
 // # A public list that a thousand clients read each second
 //
-// Lists by visibility are spread over four partitions by a hash of the id. One page of 200 reads 4 × 1.5 units of keys and 100 of records: 1000 a second
-// would be 106,000 units a second, more than a table is given, and each of the 200 records would be read at 500 units a second, a sixth of what one partition
-// serves. So Options.PublicFor keeps the keys and records of public lists in the memory of the process for that long. Lambda needs some 50 processes for 1000 requests
-// of 50 ms a second; with two seconds they read 25 pages a second in place of 1000: 2,650 units, 38 on a partition of keys and 13 on a record. Others then
-// see a change of a public image up to two seconds later; the lists of the owner are not concerned.
+// Lists by visibility are spread over four partitions by a hash of the id. One page of 200 reads 4 × 1.5 units of keys and, half a unit to one each, 100 to 200
+// of records: 1000 a second would be some 200,000 units a second, more than a table is given, and each of the 200 records would be read at up to 1000 units a
+// second, a third of what one partition serves. So Options.PublicFor keeps the keys and records of public lists in the memory of the process for that long.
+// Lambda needs some 50 processes for 1000 requests of 50 ms a second; with five seconds they read 10 pages a second in place of 1000: some 2,000 units, 15 on a
+// partition of keys and at most 10 on a record. Others then see a change of a public image up to five seconds later; the lists of the owner are not concerned.
 //
 // # Permissions
 //
