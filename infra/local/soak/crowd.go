@@ -331,7 +331,13 @@ func (c *client) upload(at string, f file, must func(what, method, url, contentT
 	for name, value := range up.Signed[0].Headers {
 		r.Header.Set(name, value)
 	}
-	if a := c.send("put to S3", r, seen); a.status != http.StatusOK {
+	a = c.send("put to S3", r, seen)
+	for wait, limited := a.limited(); limited; wait, limited = a.limited() {
+		time.Sleep(wait + time.Duration(mathrand.IntN(500))*time.Millisecond)
+		r.Body, _ = r.GetBody() // it is in memory: it does not fail
+		a = c.send("put to S3", r, seen)
+	}
+	if a.status != http.StatusOK {
 		*ok = false
 		seen.failed("put to S3: %d (%v): %.300s", a.status, a.err, a.body)
 	}
