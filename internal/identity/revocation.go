@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bullion/internal/durable"
 	"bytes"
 	"context"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"bullion/internal/durable"
 )
 
 // Revocations says which tokens ended before their time.

@@ -208,8 +208,8 @@ func (b *bulliond) signIn() (string, error) {
 	return r.Header.Get("X-Subject-Token"), nil
 }
 
-// do makes one request and gives the body back.
-// do makes a request with a client that costs little, since it shares the processors with the server: net/http's takes as long as what it waits for.
+// do makes one request and gives the body back. Its client costs little, since it shares the processors with the server: net/http's takes as long as what
+// it waits for.
 func (b *bulliond) do(method, path, body string) ([]byte, error) {
 	req, r := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)

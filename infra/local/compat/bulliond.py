@@ -83,6 +83,17 @@ class Host:
             "OS_IMAGE_API_VERSION": "2",
         }
 
+    def _wait(self):
+        """Waits until the bulliond of this host answers."""
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(self.url + "/healthcheck", timeout=5).read()
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise SystemExit("bulliond did not start:\n" + (self.dir / "bulliond.log").read_text())
+
 
 class Bulliond(Host):
     """A running bulliond, with something before it that holds every exchange against the OpenAPI document."""
@@ -119,14 +130,7 @@ class Bulliond(Host):
         self.contract = subprocess.Popen(
             [ROOT / "bin" / "contract", "-document", ROOT / "internal/api/openapi.yaml", "-listen", f"127.0.0.1:{public}",
              "-to", f"http://127.0.0.1:{own}"], stdout=subprocess.PIPE, text=True)
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(self.url + "/healthcheck", timeout=5).read()
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise SystemExit("bulliond did not start:\n" + (self.dir / "bulliond.log").read_text())
+        self._wait()
 
     def grant(self, user, project, role):
         self._manage("user", "grant", user, project, role)

@@ -1,14 +1,11 @@
 """A bulliond in an OpenStack that is there already: a real Keystone, Debian's, has the users and the catalogue, and vouches for callers."""
 
-import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
-import urllib.request
 
 import openstack
 
@@ -46,14 +43,7 @@ class Vouched(Host):
              "--keystone", self.auth_url, *flags],
             env={**os.environ, "BULLION_KEYSTONE_USERNAME": "glance", "BULLION_KEYSTONE_PASSWORD": PASSWORD, "BULLION_KEYSTONE_PROJECT": "service"},
             stdout=self.log, stderr=subprocess.STDOUT)
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(self.url + "/healthcheck", timeout=5).read()
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise SystemExit("bulliond did not start:\n" + (self.dir / "bulliond.log").read_text())
+        self._wait()
 
     def grant(self, user, project, role):
         found = {"user": self.identity.find_user(user), "project": self.projects[project], "role": self.identity.find_role(role)}

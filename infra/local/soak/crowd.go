@@ -74,6 +74,18 @@ func (a answer) limited() (time.Duration, bool) {
 	return time.Duration(seconds) * time.Second, err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
 }
 
+// patient asks until it is not a stated limit that answers.
+func patient(ask func() answer) answer {
+	for {
+		a := ask()
+		wait, limited := a.limited()
+		if !limited {
+			return a
+		}
+		time.Sleep(wait + time.Duration(mathrand.IntN(500))*time.Millisecond)
+	}
+}
+
 // seen counts what the clients saw.
 type seen struct {
 	mu    sync.Mutex
@@ -241,22 +253,16 @@ func newFile(size int) file {
 // life is that of one image, from its record to its end, and says whether all of it was as it should.
 func (c *client) life(f file, n int, seen *seen) bool {
 	ok := true
-	// must asks until it is not a stated limit that answers, and holds that the answer is the one that is wanted.
+	// must asks patiently, and holds that the answer is the one that is wanted.
 	must := func(what, method, url, contentType string, body []byte, want int) answer {
 		if !ok {
 			return answer{}
 		}
-		for {
-			a := c.do(what, method, url, contentType, body, seen)
-			if wait, limited := a.limited(); limited {
-				time.Sleep(wait + time.Duration(mathrand.IntN(500))*time.Millisecond)
-				continue
-			}
-			if ok = a.status == want; !ok {
-				seen.failed("%s: %d (%v), want %d: %.300s", what, a.status, a.err, want, a.body)
-			}
-			return a
+		a := patient(func() answer { return c.do(what, method, url, contentType, body, seen) })
+		if ok = a.status == want; !ok {
+			seen.failed("%s: %d (%v), want %d: %.300s", what, a.status, a.err, want, a.body)
 		}
+		return a
 	}
 	var image struct {
 		ID     string `json:"id"`
@@ -331,12 +337,10 @@ func (c *client) upload(at string, f file, must func(what, method, url, contentT
 	for name, value := range up.Signed[0].Headers {
 		r.Header.Set(name, value)
 	}
-	a = c.send("put to S3", r, seen)
-	for wait, limited := a.limited(); limited; wait, limited = a.limited() {
-		time.Sleep(wait + time.Duration(mathrand.IntN(500))*time.Millisecond)
+	a = patient(func() answer {
 		r.Body, _ = r.GetBody() // it is in memory: it does not fail
-		a = c.send("put to S3", r, seen)
-	}
+		return c.send("put to S3", r, seen)
+	})
 	if a.status != http.StatusOK {
 		*ok = false
 		seen.failed("put to S3: %d (%v): %.300s", a.status, a.err, a.body)

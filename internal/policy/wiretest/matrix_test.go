@@ -214,45 +214,51 @@ func (w *world) ask(r route, caller, id string) *httptest.ResponseRecorder {
 	return res
 }
 
-// TestEveryRouteForEveryRoleRelationAndPreset compares the statuses with testdata/<preset>.txt. It asserts by itself what no golden
-// file may say otherwise: an image that a caller may not see answers exactly like one that does not exist, and no
-// refusal shows anything of the image.
-func TestEveryRouteForEveryRoleRelationAndPreset(t *testing.T) {
+// eachPreset runs a test with a world of each preset of the policy.
+func eachPreset(t *testing.T, test func(t *testing.T, name string, w *world)) {
 	for name, document := range map[string]string{"default": "", policy.AdminOnly: "preset: " + policy.AdminOnly} {
 		t.Run(name, func(t *testing.T) {
 			rules, err := policy.Parse([]byte(document))
 			ok(t, err)
-			w := newWorld(t, rules)
-			var b strings.Builder
-			fmt.Fprintf(&b, "%-18s%-10s", "", "")
-			for _, relation := range relations {
-				fmt.Fprintf(&b, "%-10s", relation)
-			}
-			b.WriteString("\n")
-			for _, r := range routes {
-				for _, caller := range callers {
-					fmt.Fprintf(&b, "%-18s%-10s", r.name, caller)
-					answers := map[string]string{}
-					for _, relation := range relations {
-						id := w.image(relation, r.active)
-						res := w.ask(r, caller, id)
-						fmt.Fprintf(&b, "%-10d", res.Code)
-						answers[relation] = fmt.Sprint(res.Code, " ", strings.ReplaceAll(res.Body.String(), id, "{id}"))
-						w.checkRefusal(r, caller, relation, res)
-					}
-					b.WriteString("\n")
-					if caller != "admin" {
-						for _, hidden := range []string{"private", "unshared"} {
-							if diff := cmp.Diff(answers["missing"], answers[hidden]); diff != "" {
-								t.Errorf("%s by %s tells a %s image from none (-none +%s):\n%s", r.name, caller, hidden, hidden, diff)
-							}
+			test(t, name, newWorld(t, rules))
+		})
+	}
+}
+
+// TestEveryRouteForEveryRoleRelationAndPreset compares the statuses with testdata/<preset>.txt. It asserts by itself what no golden
+// file may say otherwise: an image that a caller may not see answers exactly like one that does not exist, and no
+// refusal shows anything of the image.
+func TestEveryRouteForEveryRoleRelationAndPreset(t *testing.T) {
+	eachPreset(t, func(t *testing.T, name string, w *world) {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%-18s%-10s", "", "")
+		for _, relation := range relations {
+			fmt.Fprintf(&b, "%-10s", relation)
+		}
+		b.WriteString("\n")
+		for _, r := range routes {
+			for _, caller := range callers {
+				fmt.Fprintf(&b, "%-18s%-10s", r.name, caller)
+				answers := map[string]string{}
+				for _, relation := range relations {
+					id := w.image(relation, r.active)
+					res := w.ask(r, caller, id)
+					fmt.Fprintf(&b, "%-10d", res.Code)
+					answers[relation] = fmt.Sprint(res.Code, " ", strings.ReplaceAll(res.Body.String(), id, "{id}"))
+					w.checkRefusal(r, caller, relation, res)
+				}
+				b.WriteString("\n")
+				if caller != "admin" {
+					for _, hidden := range []string{"private", "unshared"} {
+						if diff := cmp.Diff(answers["missing"], answers[hidden]); diff != "" {
+							t.Errorf("%s by %s tells a %s image from none (-none +%s):\n%s", r.name, caller, hidden, hidden, diff)
 						}
 					}
 				}
 			}
-			golden(t, name+".txt", b.String())
-		})
-	}
+		}
+		golden(t, name+".txt", b.String())
+	})
 }
 
 // checkRefusal holds that an error is JSON with its status, and shows nothing of the record.

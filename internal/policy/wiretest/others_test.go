@@ -118,49 +118,44 @@ func (r route) about(namespace string) route {
 // TestEveryOtherRouteForEveryRoleAndPreset compares the statuses with testdata/<preset>-others.txt. It asserts by itself that a namespace that a caller may
 // not see answers exactly like one that does not exist.
 func TestEveryOtherRouteForEveryRoleAndPreset(t *testing.T) {
-	for name, document := range map[string]string{"default": "", policy.AdminOnly: "preset: " + policy.AdminOnly} {
-		t.Run(name, func(t *testing.T) {
-			rules, err := policy.Parse([]byte(document))
-			ok(t, err)
-			w := newWorld(t, rules)
-			var b strings.Builder
-			fmt.Fprintf(&b, "%-42s", "")
+	eachPreset(t, func(t *testing.T, name string, w *world) {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%-42s", "")
+		for _, caller := range append(slices.Clone(callers), "stranger") {
+			fmt.Fprintf(&b, "%-10s", caller)
+		}
+		b.WriteString("\n")
+		for _, r := range others {
+			fmt.Fprintf(&b, "%-42s", r.name)
 			for _, caller := range append(slices.Clone(callers), "stranger") {
-				fmt.Fprintf(&b, "%-10s", caller)
+				res := w.ask(r, caller, "")
+				fmt.Fprintf(&b, "%-10d", res.Code)
+				w.checkRefusal(r, caller, "no image", res)
 			}
 			b.WriteString("\n")
-			for _, r := range others {
-				fmt.Fprintf(&b, "%-42s", r.name)
+		}
+		answers := map[string]string{}
+		for _, r := range definitions {
+			for _, holder := range holders {
+				fmt.Fprintf(&b, "%-42s", "definitions "+r.name+", "+holder)
 				for _, caller := range append(slices.Clone(callers), "stranger") {
+					namespace := w.namespace(holder)
+					r := r.about(namespace)
 					res := w.ask(r, caller, "")
 					fmt.Fprintf(&b, "%-10d", res.Code)
-					w.checkRefusal(r, caller, "no image", res)
+					w.checkRefusal(r, caller, "a "+holder+" namespace", res)
+					answers[caller+" "+holder] = fmt.Sprint(res.Code, " ", strings.ReplaceAll(res.Body.String(), namespace, "{ns}"))
 				}
 				b.WriteString("\n")
 			}
-			answers := map[string]string{}
-			for _, r := range definitions {
-				for _, holder := range holders {
-					fmt.Fprintf(&b, "%-42s", "definitions "+r.name+", "+holder)
-					for _, caller := range append(slices.Clone(callers), "stranger") {
-						namespace := w.namespace(holder)
-						r := r.about(namespace)
-						res := w.ask(r, caller, "")
-						fmt.Fprintf(&b, "%-10d", res.Code)
-						w.checkRefusal(r, caller, "a "+holder+" namespace", res)
-						answers[caller+" "+holder] = fmt.Sprint(res.Code, " ", strings.ReplaceAll(res.Body.String(), namespace, "{ns}"))
-					}
-					b.WriteString("\n")
-				}
-				for _, caller := range []string{"member", "reader", "service", "unscoped", "nobody", "forger"} {
-					if diff := cmp.Diff(answers[caller+" missing"], answers[caller+" private"]); diff != "" {
-						t.Errorf("%s by %s tells a private namespace from none (-none +private):\n%s", r.name, caller, diff)
-					}
+			for _, caller := range []string{"member", "reader", "service", "unscoped", "nobody", "forger"} {
+				if diff := cmp.Diff(answers[caller+" missing"], answers[caller+" private"]); diff != "" {
+					t.Errorf("%s by %s tells a private namespace from none (-none +private):\n%s", r.name, caller, diff)
 				}
 			}
-			golden(t, name+"-others.txt", b.String())
-		})
-	}
+		}
+		golden(t, name+"-others.txt", b.String())
+	})
 }
 
 // TestTheMatrixHasEveryRoute holds the rows against the document of the API, which another test holds against the routes.
