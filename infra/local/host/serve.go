@@ -118,7 +118,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	if h.engine != nil {
 		go func() { failed <- h.engine.Wait() }()
 	}
-	h.greet(out)
+	fmt.Fprint(out, h.greet()) // in one write, so that whoever reads it has all of it or nothing
 
 	select {
 	case <-ctx.Done():
@@ -418,21 +418,22 @@ func (h *host) digests(ctx context.Context, b images.Blob) (images.Digests, bool
 }
 
 // greet says what a person needs to know.
-func (h *host) greet(out io.Writer) {
-	fmt.Fprintf(out, `Bullion is ready.
+func (h *host) greet() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, `Bullion is ready.
 
   API        %[1]s
   Dashboard  %[1]s/ui/
 `, h.PublicURL)
 	if h.cloud == nil {
-		fmt.Fprintf(out, "  Data       %s\n", h.Data)
+		fmt.Fprintf(&text, "  Data       %s\n", h.Data)
 	} else {
-		fmt.Fprintf(out, "  Records    DynamoDB table %s\n  Images     S3 bucket %s\n", h.Table, h.Bucket)
+		fmt.Fprintf(&text, "  Records    DynamoDB table %s\n  Images     S3 bucket %s\n", h.Table, h.Bucket)
 	}
 	if h.first == nil {
-		return
+		return text.String()
 	}
-	fmt.Fprintf(out, `
+	fmt.Fprintf(&text, `
 This is the first start. The project %q has two users; their passwords are shown this once:
 
   %-8s %s   (uploads, shares, deletes its project's images)
@@ -443,4 +444,5 @@ They are also in %s, which OpenStack's tools and bullion read:
   export OS_CLIENT_CONFIG_FILE=%[6]s OS_CLOUD=bullion
   bullion image create --file YOUR-IMAGE.qcow2 "My first image"
 `, h.first.Project.Name, h.first.MemberName, h.first.MemberPassword, h.first.AdminName, h.first.AdminPassword, filepath.Join(h.Data, "clouds.yaml"))
+	return text.String()
 }
