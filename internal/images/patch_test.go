@@ -209,7 +209,7 @@ func TestACloneSharesNothing(t *testing.T) {
 	make := func() *Image {
 		n := size
 		return &Image{ID: "i", Tags: []string{"t"}, Properties: map[string]string{"a": "b"}, Size: &n, VirtualSize: &n, Blob: &Blob{Key: "k"},
-			Upload: &Upload{ID: "u", Object: &Blob{Key: "k"}, Rejection: &Rejection{Code: "c"}, Validation: &Validation{Holder: "h", HashState: []byte{1}},
+			Upload: &Upload{ID: "u", Object: &Blob{Key: "k"}, Rejection: &Rejection{Code: "c"}, Validation: &Validation{Lease: Lease{Holder: "h"}, HashState: []byte{1}},
 				Report: &Report{Evidence: []string{"e"}, Warnings: []Warning{{Code: "w"}}}},
 			Import: &Import{TaskID: "t"}}
 	}

@@ -67,7 +67,7 @@ func (s *Service) beginFetch(ctx context.Context, c Caller, i *Image, r ImportRe
 		now := s.now()
 		i.Upload = nil // its outcome is of another attempt
 		i.Import = &Import{TaskID: id, Method: r.Method, URI: r.URI, Region: r.Region, RemoteImage: r.RemoteImage, Checksum: r.Checksum, State: TaskPending, RequestID: r.RequestID, Request: r.Body,
-			UserID: c.UserID, CreatedAt: now, UpdatedAt: now, LeaseUntil: now}
+			UserID: c.UserID, CreatedAt: now, UpdatedAt: now, Lease: Lease{LeaseUntil: now}}
 		return i.move(StatusImporting, now)
 	})
 	if err == nil && s.Wake != nil {
@@ -105,15 +105,15 @@ func (s *Service) ClaimImport(ctx context.Context, imageID, holder string, lease
 	i, err := s.fetching(ctx, imageID, func(i *Image, m *Import) error {
 		now := s.now()
 		switch {
-		case m.Holder != "" && m.Holder != holder && m.LeaseUntil.After(now):
+		case m.taken(holder, now):
 			return ErrBusy
 		case now.Sub(m.CreatedAt) > importLife:
 			return i.failImport("The import took more than a day. Use a faster source, or upload the file.", now)
-		case m.Attempts >= maxAttempts:
+		case m.deadly(m.CreatedAt, now):
 			return i.failImport("The file could not be fetched: every attempt ended before its time. Try again later, or upload the file.", now)
 		}
-		m.State, m.Holder, m.LeaseUntil = TaskProcessing, holder, now.Add(lease)
-		m.Attempts++
+		m.State = TaskProcessing
+		m.take(holder, now.Add(lease))
 		return nil
 	})
 	if err != nil {
@@ -253,7 +253,7 @@ func (s *Service) ProgressImport(ctx context.Context, imageID, holder string, le
 	_, err := s.holding(ctx, imageID, holder, func(i *Image, m *Import) error {
 		now := s.now()
 		if fetched > m.Fetched && i.Upload != nil && i.Upload.S3Upload != "" {
-			m.Attempts = 1 // these bytes stay when the importer dies
+			m.further() // these bytes stay when the importer dies
 		}
 		m.Fetched, m.Total, m.UpdatedAt, m.LeaseUntil = fetched, total, now, now.Add(lease)
 		return nil
@@ -264,10 +264,7 @@ func (s *Service) ProgressImport(ctx context.Context, imageID, holder string, le
 // ReleaseImport gives the fetch back, for any process to go on with after the pause. counted is whether the attempt counts as one that failed.
 func (s *Service) ReleaseImport(ctx context.Context, imageID, holder string, pause time.Duration, counted bool) error {
 	_, err := s.holding(ctx, imageID, holder, func(_ *Image, m *Import) error {
-		m.Holder, m.LeaseUntil = "", s.now().Add(pause)
-		if !counted {
-			m.Attempts = max(m.Attempts-1, 0)
-		}
+		m.giveBack(s.now().Add(pause), counted)
 		return nil
 	})
 	return err
@@ -282,7 +279,7 @@ func (s *Service) ReceiveImport(ctx context.Context, imageID, holder string, b B
 		}
 		now := s.now()
 		u.State, u.UpdatedAt, u.Object, u.Size = UploadReceived, now, &b, b.Size
-		u.Validation = &Validation{Phase: PhaseInspect, LeaseUntil: now.Add(receiveGrace), StartedAt: now}
+		u.Validation = examination(now, receiveGrace)
 		m.UpdatedAt, m.Holder, m.Fetched, m.Total = now, "", max(m.Fetched, m.Total), max(m.Fetched, m.Total)
 		return nil
 	})

@@ -13,8 +13,9 @@ const (
 )
 
 // Restarted is for a host that is alone, before it serves: whoever held a lease died with the last run. Their work is due at once then, instead of when the
-// lease would have run out; an examination that died more than once in a row a little later each time, as it may be what kills the host. Hosts beside which others are at work must not call it.
-func (s *Service) Restarted(ctx context.Context) error {
+// lease would have run out; what died more than once in a row a little later each time, as it may be what kills the host. Only if crashed, so that the last run ended by its own doing or for lack of memory, is that an
+// attempt which counts: examinations and imports do not end because their host was killed, however often. Hosts beside which others are at work must not call it.
+func (s *Service) Restarted(ctx context.Context, crashed bool) error {
 	due, err := s.Store.Due(ctx, s.now().Add(longestLease), mostHeld)
 	if err != nil {
 		return err
@@ -23,17 +24,19 @@ func (s *Service) Restarted(ctx context.Context) error {
 	for _, i := range due {
 		_, err := s.change(ctx, i.ID, Actor{}, func(i *Image) error {
 			now := s.now()
+			orphaned := func(l *Lease, since time.Time) error {
+				if !l.orphaned(now, crashed || now.Sub(since) >= uncountedFor) {
+					return ErrUnchanged
+				}
+				return nil
+			}
 			switch u := i.Upload; {
 			case i.Status == StatusPendingDelete:
 				return ErrUnchanged
 			case i.Fetching():
-				i.Import.Holder, i.Import.LeaseUntil = "", now
+				return orphaned(&i.Import.Lease, i.Import.CreatedAt)
 			case u != nil && u.State == UploadReceived && u.Validation != nil:
-				v := u.Validation
-				if v.Holder == "" && v.Attempts > 0 {
-					return ErrUnchanged // it was given back, or pauses
-				}
-				v.Holder, v.LeaseUntil = "", now.Add(time.Duration(max(v.Attempts-1, 0))*deathPause)
+				return orphaned(&u.Validation.Lease, u.Validation.StartedAt)
 			case u != nil && u.State == UploadOpen && u.Mode == ModeStream:
 				u.ExpiresAt = now
 			default:

@@ -110,7 +110,7 @@ func (s *Service) stream(ctx context.Context, c Caller, id string, r io.Reader, 
 			u.Staged, u.ExpiresAt = true, now.Add(s.Limits.UploadLife)
 			return nil
 		}
-		u.Validation = &Validation{Phase: PhaseInspect, LeaseUntil: now.Add(receiveGrace), StartedAt: now}
+		u.Validation = examination(now, receiveGrace)
 		return i.move(StatusImporting, now)
 	})
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *Service) ImportStaged(ctx context.Context, c Caller, id string, r Impor
 		now := s.now()
 		i.Import = &Import{TaskID: id, Method: r.Method, State: TaskProcessing, RequestID: r.RequestID, Request: r.Body, UserID: c.UserID, CreatedAt: now, UpdatedAt: now}
 		i.Upload.Staged = false
-		i.Upload.Validation = &Validation{Phase: PhaseInspect, LeaseUntil: now, StartedAt: now}
+		i.Upload.Validation = examination(now, 0)
 		return i.move(StatusImporting, now)
 	})
 	if err == nil && s.Wake != nil {

@@ -344,7 +344,7 @@ func (s *Service) Receive(ctx context.Context, b Blob) (*Image, error) {
 		}
 		now := s.now()
 		u.State, u.UpdatedAt, u.Object = UploadReceived, now, &b
-		u.Validation = &Validation{Phase: PhaseInspect, LeaseUntil: now.Add(receiveGrace), StartedAt: now}
+		u.Validation = examination(now, receiveGrace)
 		return i.move(StatusImporting, now)
 	})
 }

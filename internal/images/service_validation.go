@@ -6,21 +6,6 @@ import (
 	"time"
 )
 
-// maxAttempts bounds how often an examination is begun without getting further: whatever kills the examiner (memory, time, a bug)
-// ends as a rejection, never as an image that is importing for ever.
-const maxAttempts = 4
-
-// deadlyAfter is for how long an examination must have been tried before it is taken for one that kills its examiner: a machine that fails several times in a row
-// within minutes has another trouble. After the second death in a row a host that starts again lets deathPause pass for each, so that it gets other things done (Restarted).
-const (
-	deadlyAfter = 3 * time.Minute
-	deathPause  = 20 * time.Second
-)
-
-// uncountedFor is for how long an examination that ends in an error, such as storage that does not answer, is begun again without counting as one
-// of maxAttempts: the bytes of an image outlive an outage. After that its errors count too, so that it ends.
-const uncountedFor = 24 * time.Hour
-
 // Facts are what an examination proved.
 type Facts struct {
 	Digests
@@ -37,11 +22,10 @@ var ErrBusy = Errorf(Conflict, "Another process is validating this upload.")
 func (s *Service) Claim(ctx context.Context, imageID, uploadID, holder string, lease time.Duration) (*Image, error) {
 	i, err := s.examined(ctx, imageID, uploadID, func(i *Image, v *Validation) error {
 		now := s.now()
-		held, pauses := v.Holder != "" && v.Holder != holder, v.Holder == "" && v.Attempts > 0
-		if (held || pauses) && v.LeaseUntil.After(now) {
+		if v.taken(holder, now) {
 			return ErrBusy
 		}
-		if v.Attempts >= maxAttempts && now.Sub(v.StartedAt) >= deadlyAfter {
+		if v.deadly(v.StartedAt, now) {
 			i.Upload.Rejection = &Rejection{
 				Code:    "examination_failed",
 				Message: "The file could not be examined: every attempt failed or ended before its time.",
@@ -49,8 +33,7 @@ func (s *Service) Claim(ctx context.Context, imageID, uploadID, holder string, l
 			}
 			return i.endUpload(UploadRejected, now)
 		}
-		v.Holder, v.LeaseUntil = holder, now.Add(lease)
-		v.Attempts++
+		v.take(holder, now.Add(lease))
 		return nil
 	})
 	if err != nil {
@@ -69,7 +52,7 @@ func (s *Service) Claim(ctx context.Context, imageID, uploadID, holder string, l
 func (s *Service) Progress(ctx context.Context, imageID, uploadID, holder string, lease time.Duration, phase Phase, hashed int64, state []byte) error {
 	_, err := s.held(ctx, imageID, uploadID, holder, func(_ *Image, v *Validation) error {
 		if hashed > v.Hashed {
-			v.Attempts = 1
+			v.further()
 		}
 		v.Phase, v.Hashed, v.HashState, v.LeaseUntil = phase, hashed, state, s.now().Add(lease)
 		return nil
@@ -82,10 +65,7 @@ func (s *Service) Progress(ctx context.Context, imageID, uploadID, holder string
 func (s *Service) Release(ctx context.Context, imageID, uploadID, holder string) error {
 	_, err := s.held(ctx, imageID, uploadID, holder, func(_ *Image, v *Validation) error {
 		now := s.now()
-		v.Holder, v.LeaseUntil = "", now
-		if now.Sub(v.StartedAt) < uncountedFor {
-			v.Attempts = max(v.Attempts-1, 0)
-		}
+		v.giveBack(now, now.Sub(v.StartedAt) >= uncountedFor)
 		return nil
 	})
 	return err

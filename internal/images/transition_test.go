@@ -144,7 +144,7 @@ func TestEndingAnUploadLeavesARecordThatIsQueuedAndHoldsItsBytes(t *testing.T) {
 		StatusQueued: UploadOpen, StatusSaving: UploadOpen, StatusUploading: UploadReceived, StatusImporting: UploadReceived,
 	} {
 		for _, outcome := range []UploadState{UploadAborted, UploadExpired, UploadRejected} {
-			i := &Image{ID: "i", Status: from, Upload: &Upload{ID: "u", State: state, Size: 10, Validation: &Validation{}}, Import: &Import{State: TaskProcessing, Holder: "h"}}
+			i := &Image{ID: "i", Status: from, Upload: &Upload{ID: "u", State: state, Size: 10, Validation: &Validation{}}, Import: &Import{State: TaskProcessing, Lease: Lease{Holder: "h"}}}
 			if err := i.endUpload(outcome, now); err != nil {
 				t.Errorf("%s, %s: %v", from, outcome, err)
 				continue

@@ -150,13 +150,16 @@ func (r *Report) bounded() *Report {
 // Validation is the state of an examination. It is saved so that another process can go on
 // where one stopped.
 type Validation struct {
-	Phase      Phase     `json:"phase"`
-	Hashed     int64     `json:"hashed"`               // bytes
-	HashState  []byte    `json:"hash_state,omitempty"` // opaque; as secret as the image
-	Attempts   int       `json:"attempts"`             // claims that did not get further
-	Holder     string    `json:"holder,omitempty"`     // who works on it
-	LeaseUntil time.Time `json:"lease_until"`          // after which anybody may claim it
-	StartedAt  time.Time `json:"started_at"`
+	Phase     Phase  `json:"phase"`
+	Hashed    int64  `json:"hashed"`               // bytes
+	HashState []byte `json:"hash_state,omitempty"` // opaque; as secret as the image
+	Lease
+	StartedAt time.Time `json:"started_at"`
+}
+
+// examination is one that waits for somebody to begin it, at the latest after the grace.
+func examination(now time.Time, grace time.Duration) *Validation {
+	return &Validation{Phase: PhaseInspect, Lease: Lease{LeaseUntil: now.Add(grace)}, StartedAt: now}
 }
 
 // Phase is what an examination is doing.
@@ -177,20 +180,18 @@ type Import struct {
 	Region      string `json:"region,omitempty"`
 	RemoteImage string `json:"remote_image,omitempty"`
 
-	Checksum   string    `json:"checksum,omitempty"`  // of the file at the URI: sha256:, sha512:, sha1: or md5: and hex; "" when not given
-	Validator  string    `json:"validator,omitempty"` // of the file that is being fetched, as If-Range takes it
-	State      TaskState `json:"state"`
-	Message    string    `json:"message,omitempty"` // why it failed
-	RequestID  string    `json:"request_id,omitempty"`
-	Request    string    `json:"request,omitempty"` // the body of the import call, JSON
-	UserID     string    `json:"user_id,omitempty"`
-	CreatedAt  time.Time `json:"created_at"`
-	UpdatedAt  time.Time `json:"updated_at"`
-	Fetched    int64     `json:"fetched,omitempty"` // bytes
-	Total      int64     `json:"total,omitempty"`   // bytes; 0 when the source does not say
-	Attempts   int       `json:"attempts,omitempty"`
-	Holder     string    `json:"holder,omitempty"`
-	LeaseUntil time.Time `json:"lease_until"`
+	Checksum  string    `json:"checksum,omitempty"`  // of the file at the URI: sha256:, sha512:, sha1: or md5: and hex; "" when not given
+	Validator string    `json:"validator,omitempty"` // of the file that is being fetched, as If-Range takes it
+	State     TaskState `json:"state"`
+	Message   string    `json:"message,omitempty"` // why it failed
+	RequestID string    `json:"request_id,omitempty"`
+	Request   string    `json:"request,omitempty"` // the body of the import call, JSON
+	UserID    string    `json:"user_id,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Fetched   int64     `json:"fetched,omitempty"` // bytes
+	Total     int64     `json:"total,omitempty"`   // bytes; 0 when the source does not say
+	Lease
 }
 
 // TaskState is the state of an Import, in the words of Glance's tasks.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +54,7 @@ type server struct {
 	addr, s3  string
 	flags     []string
 	user      uint32 // as whom it runs; 0 for ourselves
+	memory    int    // bytes that it gets; 0 for what there is
 	cmd       *exec.Cmd
 	out       *proctest.Output
 	exited    chan struct{}
@@ -76,6 +78,9 @@ func (s *server) args() []string {
 // process is bulliond, not started.
 func (s *server) process() *exec.Cmd {
 	cmd := exec.Command(filepath.Join(programs, "bulliond"), s.args()...)
+	if s.memory > 0 {
+		cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -d "$0" && exec "$@"`, strconv.Itoa(s.memory >> 10)}, cmd.Args...)...)
+	}
 	if s.user != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.user, Gid: s.user}}
 	}
@@ -84,15 +89,8 @@ func (s *server) process() *exec.Cmd {
 
 func (s *server) start() {
 	s.t.Helper()
-	s.out = &proctest.Output{}
-	s.cmd = s.process()
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	cmd, exited := s.cmd, make(chan struct{})
-	s.exited = exited
-	go func() { _ = cmd.Wait(); close(exited) }()
+	s.launch()
+	exited := s.exited
 	s.eventually("bulliond answers", time.Minute, func() bool {
 		select {
 		case <-exited:
@@ -106,6 +104,20 @@ func (s *server) start() {
 		r.Body.Close()
 		return r.StatusCode == http.StatusOK && strings.Contains(s.out.String(), "ready")
 	})
+}
+
+// launch starts it and does not wait until it answers.
+func (s *server) launch() {
+	s.t.Helper()
+	s.out = &proctest.Output{}
+	s.cmd = s.process()
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd, exited := s.cmd, make(chan struct{})
+	s.exited = exited
+	go func() { _ = cmd.Wait(); close(exited) }()
 }
 
 // kill ends it as a power switch does.

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -140,7 +141,14 @@ func (h *host) warn(ctx context.Context, what string, err error) {
 // alone tells the service, before it serves, that nobody else works with these records and this bucket: the lock of the data directory says so.
 func (h *host) alone(ctx context.Context) {
 	h.scrubber.Alone = h.images.Now()
-	if err := h.images.Restarted(ctx); err != nil { // nothing is lost without it: leases run out
+	crashed, err := lastRunCrashed(h.Data, thisMachine())
+	if err != nil {
+		h.warn(ctx, "the next start may not know how this run ended", err)
+	}
+	if crashed {
+		h.log.LogAttrs(ctx, slog.LevelError, "the last run crashed, or was killed for lack of memory", slog.String("see", filepath.Join(h.Data, lastCrashFile)))
+	}
+	if err := h.images.Restarted(ctx, crashed); err != nil { // nothing is lost without it: leases run out
 		h.warn(ctx, "what the last run held waits for its leases", err)
 	}
 }

@@ -10,6 +10,9 @@
 //	webhook-secret   what signs the requests to webhooks, when there are any
 //	s3-key.json      the account of the embedded S3 server, known to this host alone
 //	clouds.yaml      how OpenStack tools sign in, written at the first start
+//	run.json         the machine as it was when the program began, and
+//	crash.txt        what Go says when it crashes: by these the next start knows how this run ended
+//	last-crash.txt   what Go said when it last did
 //
 // The program may be killed at any moment. What it had acknowledged is kept, and what it was doing goes on at the next start.
 package host

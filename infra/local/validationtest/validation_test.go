@@ -327,38 +327,59 @@ func TestNewsOfBytesThatAreAnImageAlreadyAsksNothingOfTheStorage(t *testing.T) {
 	}
 }
 
-// A host that is killed again and again within minutes does not condemn what it was at.
+// A host that ends again and again does not condemn what it was at within minutes; later only if it may have been the cause.
 func TestAHostThatDiesAgainAndAgainGoesOnWithWhatItExamined(t *testing.T) {
-	w := newWorld(t)
-	now := time.Now()
-	w.service.Now = func() time.Time { return now }
-	data := noise(1 << 20)
-	id, upload := w.uploaded(data, "")
-	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.service.Receive(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	claims := 0
-	for range 40 { // lives of four seconds
-		switch _, err := w.service.Claim(t.Context(), id, upload, images.NewID(), time.Minute); {
-		case err == nil:
-			claims++
-		case !errors.Is(err, images.ErrBusy):
-			t.Fatalf("after %d claims: %v", claims, err)
-		}
-		now = now.Add(4 * time.Second)
-		if err := w.service.Restarted(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if claims < 4 || claims > 8 {
-		t.Errorf("in 40 lives it was tried %d times, want a few", claims)
-	}
-	if i := w.image(id); i.Status != images.StatusImporting || i.Upload.Validation.LeaseUntil.After(now.Add(2*time.Minute)) {
-		t.Errorf("it is %s, and tried again at %v; now it is %v", i.Status, i.Upload.Validation.LeaseUntil, now)
+	for _, c := range []struct {
+		name    string
+		crashed bool
+		life    time.Duration
+		lives   int
+		least   int // claims
+		most    int
+		ends    bool
+	}{
+		{"it crashes for minutes", true, 4 * time.Second, 40, 4, 8, false},
+		{"it crashes for an hour", true, 4 * time.Second, 900, 4, 8, true},
+		{"it is killed for an hour", false, 4 * time.Second, 900, 30, 90, false},
+		{"it is killed for two days", false, 5 * time.Minute, 48 * 12, 140, 160, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			now := time.Now()
+			w.service.Now = func() time.Time { return now }
+			id, upload := w.uploaded(noise(1<<20), "")
+			b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.service.Receive(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			claims, ended := 0, false
+			for n := 0; n < c.lives && !ended; n++ {
+				switch _, err := w.service.Claim(t.Context(), id, upload, images.NewID(), time.Minute); {
+				case err == nil:
+					claims++
+				case images.KindOf(err) == images.NotFound:
+					ended = true
+				case !errors.Is(err, images.ErrBusy):
+					t.Fatalf("after %d claims: %v", claims, err)
+				}
+				now = now.Add(c.life)
+				if err := w.service.Restarted(t.Context(), c.crashed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if claims < c.least || claims > c.most || ended != c.ends {
+				t.Errorf("it was tried %d times, want %d to %d; it ended: %v, want %v", claims, c.least, c.most, ended, c.ends)
+			}
+			switch i := w.image(id); {
+			case !ended && (i.Status != images.StatusImporting || i.Upload.Validation.LeaseUntil.After(now.Add(2*time.Minute))):
+				t.Errorf("it is %s, and tried again at %v; now it is %v", i.Status, i.Upload.Validation.LeaseUntil, now)
+			case ended && (i.Upload.Rejection == nil || i.Upload.Rejection.Code != "examination_failed"):
+				t.Errorf("it ended as %s with %+v", i.Upload.State, i.Upload.Rejection)
+			}
+		})
 	}
 }
 

@@ -115,7 +115,7 @@ func (g Generator) upload(imageID string) *images.Upload {
 		u.Object = &images.Blob{Key: u.Key(imageID), ETag: g.hex(16), Size: max(u.Size, 0)}
 		if g.chance(70) {
 			u.Validation = &images.Validation{Phase: images.PhaseHash, Hashed: int64(g.IntN(1 << 30)), HashState: []byte{0, 1, 0xff, byte(g.IntN(256)), '"'},
-				Attempts: 2, Holder: "holder", LeaseUntil: g.time(), StartedAt: g.time()}
+				Lease: images.Lease{Attempts: 2, Kills: 1, Holder: "holder", LeaseUntil: g.time()}, StartedAt: g.time()}
 		}
 		if u.State == images.UploadAccepted {
 			u.Report = &images.Report{Bootable: g.chance(50), Evidence: []string{"There is a \"loader\"."},
@@ -131,8 +131,8 @@ func (g Generator) upload(imageID string) *images.Upload {
 func (g Generator) importTask() *images.Import {
 	return &images.Import{TaskID: g.ID(), Method: "web-download", URI: "https://example.org/a?b=c&d=<e>", Message: "naïve", RequestID: "req-" + g.ID(),
 		State:   pick(g, []images.TaskState{images.TaskPending, images.TaskProcessing, images.TaskSuccess, images.TaskFailure}),
-		Request: `{"method":{"name":"web-download"}}`, UserID: "user", CreatedAt: g.time(), UpdatedAt: g.time(), Fetched: 7, Total: 9, Attempts: 1,
-		Holder: "holder", LeaseUntil: g.time()}
+		Request: `{"method":{"name":"web-download"}}`, UserID: "user", CreatedAt: g.time(), UpdatedAt: g.time(), Fetched: 7, Total: 9,
+		Lease: images.Lease{Attempts: 1, Kills: 3, Holder: "holder", LeaseUntil: g.time()}}
 }
 
 // Plain is a small new record as a create call makes it: queued, of the project, n microseconds after the beginning.
