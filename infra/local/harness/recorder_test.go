@@ -32,6 +32,7 @@ func arn(service, resource string) string {
 type recorder struct {
 	mu     sync.Mutex
 	calls  map[string]map[call]bool // by function
+	spent  map[string]spent         // by function
 	refuse func(function string, r *http.Request) bool
 }
 
@@ -44,13 +45,14 @@ func (c *recorder) proxy(t testing.TB, function, to string) string {
 		host := r.In.Host
 		r.SetURL(u)
 		r.Out.Host = host
+		asksForUnits(r.Out)
 	}, ModifyResponse: func(r *http.Response) error {
 		// S3 tells of what is not there only to those who may list it (https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_RequestBody).
 		bucket, key, _ := strings.Cut(strings.TrimPrefix(r.Request.URL.Path, "/"), "/")
 		if r.StatusCode == http.StatusNotFound && key != "" && (r.Request.Method == http.MethodGet || r.Request.Method == http.MethodHead) && r.Request.Header.Get("X-Amz-Target") == "" {
 			c.note(function, call{Action: "s3:ListBucket", Resource: arn("s3", bucket)})
 		}
-		return nil
+		return c.used(function, r)
 	}, FlushInterval: -1}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.seen(function, r) {

@@ -34,6 +34,7 @@ type Lambda struct {
 	idle   []*instance
 	all    []*instance // that run
 	serial int
+	billed time.Duration
 	output proctest.Output
 }
 
@@ -62,9 +63,9 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	l.serial++
 	id := fmt.Sprintf("%s-%d", l.Name, l.serial)
 	l.mu.Unlock()
-	began := time.Time{}
+	began, from := time.Time{}, time.Now()
 	if p == nil {
-		began = time.Now()
+		began = from
 		var err error
 		if p, err = l.start(); err != nil {
 			return nil, err
@@ -85,6 +86,7 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.billed += (time.Since(from) + time.Millisecond - 1).Truncate(time.Millisecond)
 	if !began.IsZero() {
 		p.cold = time.Since(began)
 	}
@@ -92,6 +94,14 @@ func (l *Lambda) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		l.idle = append(l.idle, p)
 	}
 	return answer, err
+}
+
+// Billed is how long all runs took, as Lambda bills it: each rounded up to the millisecond, the start of a process
+// included (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
+func (l *Lambda) Billed() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.billed
 }
 
 // Kill ends every process as a crash does, at any point of what it is doing.
