@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/hex"
@@ -11,7 +12,6 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -101,7 +101,7 @@ func disk(n int) content {
 type kept struct {
 	id, hash string
 	made     bool // the record was acknowledged
-	whole    bool // all bytes were acknowledged
+	whole    bool // all bytes were acknowledged, or their import
 	deleting bool // a delete was sent
 	deleted  bool // and acknowledged
 }
@@ -128,8 +128,13 @@ func (c *caller) use(k *kept, f, long content, source string) {
 			status, _ = c.try("POST", at+"/import", "application/json", strings.NewReader(`{"method":{"name":"glance-direct"}}`))
 			k.whole = status == http.StatusAccepted
 		}
-	case 2: // the answer promises an attempt, and the image tells how it ends
-		c.try("POST", at+"/import", "application/json", strings.NewReader(fmt.Sprintf(`{"method":{"name":"web-download","uri":%q}}`, source)))
+	case 2:
+		from := []string{"/short", "/long", "/packed"}[mathrand.IntN(3)]
+		if from == "/long" {
+			k.hash = long.hash
+		}
+		status, _ = c.try("POST", at+"/import", "application/json", strings.NewReader(fmt.Sprintf(`{"method":{"name":"web-download","uri":%q}}`, source+from)))
+		k.whole = status == http.StatusAccepted // the bytes are there, so no kill may end it
 	default:
 		k.whole = c.upload(at, f.body)
 	}
@@ -174,6 +179,38 @@ func (c *caller) upload(at string, file []byte) bool {
 	return status == http.StatusAccepted
 }
 
+// slowSource serves /short and /long, of which parts can be fetched, and /packed, which unpacks to the short one and is fetched as a stream. It is so slow that imports are under way when the server dies.
+func slowSource(t *testing.T, short, long content) (address string) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(short.body)
+	z.Close()
+	serve := func(body []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			http.ServeContent(w, r, "", time.Time{}, slow{bytes.NewReader(body)})
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/short", serve(short.body))
+	mux.Handle("/long", serve(long.body))
+	mux.Handle("/packed", serve(packed.Bytes()))
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	return web.URL
+}
+
+// slow takes about 10 milliseconds for each 256 KiB.
+type slow struct{ *bytes.Reader }
+
+func (s slow) Read(p []byte) (int, error) {
+	time.Sleep(time.Duration(mathrand.IntN(20)) * time.Millisecond)
+	return s.Reader.Read(p[:min(len(p), 256<<10)])
+}
+
+// WriteTo hides the Reader's, which does not wait.
+func (s slow) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{s}) }
+
 func TestKillsLoseNothing(t *testing.T) {
 	kills := 12
 	if text := os.Getenv(killsVariable); text != "" {
@@ -183,16 +220,8 @@ func TestKillsLoseNothing(t *testing.T) {
 		}
 	}
 	file, long := disk(3<<20), disk(17<<20) // the long one goes in two parts
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("ETag", `"1"`)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.body))
-	}))
-	defer web.Close()
-	u, err := url.Parse(web.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(t, "--put-up-to", strconv.Itoa(1<<20), "--import-allow", u.Host)
+	web := slowSource(t, file, long)
+	s := newServer(t, "--put-up-to", strconv.Itoa(1<<20), "--import-allow", hostOf(t, web))
 	c := newCaller(t, s)
 
 	var mu sync.Mutex
@@ -207,7 +236,7 @@ func TestKillsLoseNothing(t *testing.T) {
 					continue
 				}
 				k := &kept{id: images.NewID()}
-				c.use(k, file, long, web.URL)
+				c.use(k, file, long, web)
 				mu.Lock()
 				all = append(all, k)
 				mu.Unlock()
@@ -247,10 +276,12 @@ func TestKillsLoseNothing(t *testing.T) {
 			t.Errorf("DELETE of image %s: %d %s", k.id, status, answer)
 		}
 	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("the project uses %d, the disk holds %v", c.uses(), s.objects())
+		}
+	}()
 	s.eventually("nothing is left", 2*time.Minute, func() bool { return c.uses() == 0 && len(s.objects()) == 0 })
-	if t.Failed() {
-		t.Logf("the project uses %d, the disk holds %v", c.uses(), s.objects())
-	}
 }
 
 // settled waits until an image has come to rest, and says whether it is as its client was told.

@@ -96,8 +96,8 @@ func (h *host) handle(ctx context.Context, a sqlitestore.Arrival) {
 
 // scrub takes up what the last run left, and does its rounds. Beside a deployment it only does rounds: the deployment's own looks at the bucket.
 func (h *host) scrub(ctx context.Context) {
-	if h.cloud == nil {
-		h.adopt(ctx)
+	if h.cloud == nil && !h.adopt(ctx) {
+		h.unheard.Store(true)
 	}
 	for {
 		for more := true; more && ctx.Err() == nil; {

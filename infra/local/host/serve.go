@@ -68,7 +68,7 @@ type host struct {
 	importer  *importer.Importer
 	handler   http.Handler
 	arrived   chan struct{} // wakes who takes storage events
-	unheard   atomic.Bool   // an event could not be kept, so scrub must look for its object
+	unheard   atomic.Bool   // an event could not be kept, or the look at the start failed, so scrub must look at the bucket
 	due       chan struct{} // wakes scrub
 	happened  chan struct{} // wakes the relay of events
 	webhooks  []*notify.Webhook
