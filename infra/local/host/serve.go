@@ -108,7 +108,7 @@ func Serve(ctx context.Context, o Options, log *slog.Logger, out io.Writer) erro
 	server := &http.Server{
 		Handler:           h.handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       2 * time.Minute, // longer than clients and proxies keep connections, most for 60 or 90 seconds: who ends one may cross a request on its way
 		WriteTimeout:      5 * time.Minute, // from the headers to the end of the answer; files have no such bound
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),

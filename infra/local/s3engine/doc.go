@@ -51,7 +51,7 @@
 //	G12 the admin API shares the port: its method (PATCH, which S3 does not have) is refused before it is routed
 //	G13 nothing expires by itself: Config.AbandonAfter aborts old uploads; temporary files are unnamed (O_TMPFILE) or swept
 //	G14 an early refusal of a large body is a reset for some clients: bodies are read to their end when the disk is
-//	    full, so that the client learns why; for a bad signature versitygw reads at most 256 KiB, and the client asks for
+//	    full or the server busy for long, so that the client learns why; for a bad signature versitygw reads at most 256 KiB, and the client asks for
 //	    a new URL after a connection error
 //
 // Further: a body that ends early is accepted by posix when the client sent no checksum; here the length must be right.

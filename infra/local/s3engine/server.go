@@ -68,7 +68,8 @@ type Object struct {
 
 const (
 	maxConnections = 1024
-	maxRequests    = 256
+	maxRequests    = 256 // at once; more wait
+	patience       = 30 * time.Second
 	maxParts       = 10_000
 )
 
@@ -143,13 +144,14 @@ func (s *Server) Wait() error {
 
 func (s *Server) gateway(ready chan<- struct{}) *embedgw.Config {
 	root := auth.Account{Access: s.cfg.AccessKey, Secret: s.cfg.SecretKey, Role: auth.RoleAdmin}
+	q := &queue{vault: s.backend, slots: make(chan struct{}, maxRequests), patience: patience}
 	return &embedgw.Config{
 		RootUserAccess:    root.Access,
 		RootUserSecret:    root.Secret,
 		Region:            s.cfg.Region,
 		Ports:             []string{s.cfg.Addr},
 		MaxConnections:    maxConnections,
-		MaxRequests:       maxRequests,
+		MaxRequests:       maxConnections, // so that all of them come to our queue
 		MultipartMaxParts: maxParts,
 		KeepAlive:         true,
 		Quiet:             true,
@@ -157,6 +159,7 @@ func (s *Server) gateway(ready chan<- struct{}) *embedgw.Config {
 		IAMService:        auth.NewIAMServiceSingle(root), // any other choice prints (G7)
 		S3Options: []s3api.Option{
 			s3api.WithMiddleware("/", refuseAdmin),
+			s3api.WithMiddleware("/", q.serve),
 			s3api.WithOnListen(func() { close(ready) }),
 		},
 	}

@@ -184,7 +184,9 @@ func (s *server) signIn(cloud string, connections int) (*client, error) {
 		line, _, _ := strings.Cut(rest, "\n")
 		return strings.Trim(line, `"`)
 	}
-	c := &client{base: s.base, http: &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
+	// Idle connections end at the client first, as with the usual ones: a request that meets the end of its connection at the server's hands would break.
+	transport := &http.Transport{MaxIdleConnsPerHost: connections, IdleConnTimeout: 90 * time.Second}
+	c := &client{base: s.base, http: &http.Client{Timeout: 2 * time.Minute, Transport: transport}}
 	body, err := json.Marshal(map[string]any{"auth": map[string]any{
 		"identity": map[string]any{"methods": []string{"password"}, "password": map[string]any{"user": map[string]any{
 			"name": field("username"), "domain": map[string]string{"id": "default"}, "password": field("password")}}},

@@ -383,6 +383,46 @@ func TestAHostThatDiesAgainAndAgainGoesOnWithWhatItExamined(t *testing.T) {
 	}
 }
 
+// broken is storage that deletes nothing.
+type broken struct{ images.Blobs }
+
+func (broken) Delete(context.Context, string) error {
+	return images.Errorf(images.Unavailable, "The storage does not answer.")
+}
+
+// Whoever began to delete is given a minute to end it, unless it is known to be dead.
+func TestAHostThatStartsEndsDeletesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	gone, _ := w.uploaded(noise(1<<20), "")
+	queued, upload := w.uploaded(noise(1<<20), "")
+	w.service.Blobs = broken{blobs}
+	if err := w.service.Delete(t.Context(), alice, gone); err != nil { // it is left to scrub
+		t.Fatal(err)
+	}
+	if err := w.service.AbortUpload(t.Context(), alice, queued, upload); images.KindOf(err) != images.Unavailable {
+		t.Fatal(err)
+	}
+	w.service.Blobs = blobs
+	s := &scrub.Scrubber{Images: w.service, Validator: w.v, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	for _, starts := range []bool{false, true} {
+		if starts {
+			if err := w.service.Restarted(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, _, err := s.Due(t.Context())
+		if want := map[bool]int{true: 1}[starts]; err != nil || r.Deleted != want || r.Ended != want {
+			t.Errorf("the host started: %v; scrub did %+v, %v; want %d of each", starts, r, err, want)
+		}
+	}
+	if _, err := w.service.Store.Image(t.Context(), gone); err == nil || images.KindOf(err) != images.NotFound {
+		t.Errorf("the deleted image: %v, want NotFound", err)
+	}
+	if got := w.image(queued).Upload.State; got != images.UploadAborted {
+		t.Errorf("the upload is %s, want aborted", got)
+	}
+}
+
 // Storage that fails, and a host that is stopped, are no fault of the file: for a day, only deaths count.
 func TestOnlyDeathsCountAsAttempts(t *testing.T) {
 	for _, c := range []struct {
