@@ -191,7 +191,7 @@ func memberRows(ctx context.Context, s *images.Service, id string) int {
 }
 
 func TestTheBooksShowWhatDoesNotBalance(t *testing.T) {
-	c := deployChaos(t)
+	c := deployChaos(t, nil)
 	ctx := t.Context()
 	id := images.NewID()
 	(&client{chaos: c, t: t, token: c.signIn("bob", "default")}).create(id, content(small, 0))

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,12 +65,12 @@ type chaos struct {
 	history []chaosCall               // since begin
 }
 
-// deployChaos is deploy with chaos in between.
-func deployChaos(t *testing.T) *chaos {
+// deployChaos is deploy with chaos in between, and parameters of the template.
+func deployChaos(t *testing.T, parameters map[string]string) *chaos {
 	t.Helper()
 	c := &chaos{tb: t, counts: map[string]int{}, dead: map[string]bool{}}
 	c.cloud = deploy(t, func(config *harness.Config) {
-		config.Between = c.between
+		config.Between, config.Parameters = c.between, parameters
 		config.Deliver = func(handle func() error) {
 			c.mu.Lock()
 			c.events = append(c.events, handle)
@@ -371,7 +372,7 @@ func TestFunctionsKilledBeforeAnyCallLeaveEveryImageRight(t *testing.T) {
 		steps int
 	}{{"a file that is one PUT", small, 6}, {"a file in parts", large, 24}} {
 		t.Run(test.name, func(t *testing.T) {
-			c := deployChaos(t)
+			c := deployChaos(t, nil)
 			user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
 			upload := func(decide func(chaosCall) fate, n int) (id string, body []byte, made []chaosCall) {
 				id, body = images.NewID(), content(test.size, n)
@@ -421,6 +422,78 @@ func TestFunctionsKilledBeforeAnyCallLeaveEveryImageRight(t *testing.T) {
 	}
 }
 
+func TestTheImporterKilledBeforeAnyCallStillMakesTheImage(t *testing.T) {
+	var served atomic.Pointer[[]byte]
+	var ranges atomic.Bool
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := *served.Load()
+		if !ranges.Load() {
+			_, _ = w.Write(body) // the importer may be gone
+			return
+		}
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, body[:8]))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	}))
+	defer source.Close()
+	c := deployChaos(t, map[string]string{"ImportAllow": strings.TrimPrefix(source.URL, "http://")})
+	user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
+	fetched := func(decide func(chaosCall) fate, n int) (id string, body []byte, made []chaosCall) {
+		id, body = images.NewID(), content(17<<20, n)
+		served.Store(&body)
+		c.begin(decide)
+		user.do("POST", "/v2/images", map[string]any{"id": id, "name": "chaos", "disk_format": "raw", "container_format": "bare"}, 201)
+		user.do("POST", "/v2/images/"+id+"/import", map[string]any{"method": map[string]string{"name": "web-download", "uri": source.URL + "/disk"}}, 202)
+		c.Wait()
+		for range 3 { // the lease of whoever died ends, and scrub starts another
+			again := false
+			_, err := images.Change(t.Context(), c.service(c.engines.DynamoDB, c.S3.Endpoint(), time.Now).Store, id, images.Actor{}, nil, func(i *images.Image) error {
+				if again = i.Fetching(); !again {
+					return images.ErrUnchanged
+				}
+				i.Import.LeaseUntil = time.Now().UTC().Truncate(time.Microsecond)
+				return nil
+			})
+			ok(t, err)
+			if !again {
+				break
+			}
+			ok(t, c.Event("importer", fmt.Appendf(nil, `{"image":%q}`, id)))
+			c.Wait()
+		}
+		return id, body, slices.DeleteFunc(c.made(), func(call chaosCall) bool { return call.function != "importer" })
+	}
+	for _, test := range []struct {
+		name   string
+		ranges bool
+	}{{"a file that comes in parts", true}, {"a file that comes as a stream", false}} {
+		t.Run(test.name, func(t *testing.T) {
+			user.t = t
+			ranges.Store(test.ranges)
+			id, body, calls := fetched(nil, 0)
+			user.isActive(id, body, "a life without accidents")
+			user.do("DELETE", "/v2/images/"+id, nil, 204)
+			t.Logf("%d calls to import", len(calls))
+			if len(calls) < 5 {
+				t.Fatalf("the importer made only the calls %v", calls)
+			}
+			killed := 0
+			for n, at := range sample(calls, 5) {
+				what := "a death before " + at.String()
+				id, body, made := fetched(killing(at), n+1)
+				killed += count(made, at)
+				if !c.balanced(t, what) {
+					return
+				}
+				user.isActive(id, body, what)
+				user.do("DELETE", "/v2/images/"+id, nil, 204)
+			}
+			if want := len(sample(calls, 5)); killed < want*3/4 {
+				t.Errorf("the importer was killed %d times, want about %d", killed, want)
+			}
+		})
+	}
+}
+
 // count is 1 when the call was made.
 func count(made []chaosCall, at chaosCall) int {
 	if slices.ContainsFunc(made, func(c chaosCall) bool { return c.function == at.function && c.n == at.n }) {
@@ -432,7 +505,7 @@ func count(made []chaosCall, at chaosCall) int {
 // TestScrubKilledBeforeAnyCallIsFinishedByTheNext lets scrub find what others left half done, and die over it. It runs in this process, since its clock goes
 // ahead; what it sends after its death is refused, which for table and bucket is the same as an end of the process.
 func TestScrubKilledBeforeAnyCallIsFinishedByTheNext(t *testing.T) {
-	c := deployChaos(t)
+	c := deployChaos(t, nil)
 	user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
 	const here = "scrub in this process"
 	dynamoDB, s3 := c.between(here, c.engines.DynamoDB), c.between(here, c.S3.Endpoint())
@@ -525,7 +598,7 @@ func TestScrubKilledBeforeAnyCallIsFinishedByTheNext(t *testing.T) {
 // TestAStormOfFaultsAndLostEventsLeavesEveryImageRight has DynamoDB throttle, fail, lose answers and refuse transactions, S3 answer 503 and slowly, and events
 // come twice, late, out of order or never, while several images live at once.
 func TestAStormOfFaultsAndLostEventsLeavesEveryImageRight(t *testing.T) {
-	c := deployChaos(t)
+	c := deployChaos(t, nil)
 	token := c.signIn("bob", "default")
 	random := rand.New(rand.NewPCG(1, 2))
 	faults := []dynamotest.Action{dynamotest.Throttle, dynamotest.Throttling, dynamotest.InternalError, dynamotest.LoseAnswer, dynamotest.Disconnect,
