@@ -1,11 +1,39 @@
 package harness
 
 import (
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// environments are those of the functions, by name, as the template sets them with the parameters.
+func environments(t testing.TB, parameters map[string]string) map[string]map[string]string {
+	t.Helper()
+	values := map[string]string{"AWS::StackName": "bullion", "AWS::Region": region, "Table": "t", "IdentityTable": "i",
+		"ImagesBucket": "b", "UserPool": region + "_p", "UserPoolClient": "c", "Distribution.DomainName": "d111111abcdef8.cloudfront.net"}
+	maps.Copy(values, parameters)
+	template, err := ReadTemplate(filepath.Join(root, "template.yaml"), values)
+	ok(t, err)
+	all := map[string]map[string]string{}
+	for name, f := range template.Functions {
+		all[name] = f.Environment
+	}
+	return all
+}
+
+// start starts a built function where there is no Runtime API, and returns how it ended and what it said.
+func start(t testing.TB, function string, environment map[string]string) (error, string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, function, "bootstrap"))
+	cmd.Env = []string{"AWS_REGION=" + region, "AWS_LAMBDA_FUNCTION_NAME=bullion-" + function, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:1", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"}
+	for name, value := range environment {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	return err, strings.TrimSpace(string(out))
+}
 
 // TestAFunctionThatLacksAVariableSaysWhichInOneSentence starts the built functions without, and with wrong values of, what template.yaml sets.
 func TestAFunctionThatLacksAVariableSaysWhichInOneSentence(t *testing.T) {
