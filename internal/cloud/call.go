@@ -19,6 +19,9 @@ const callWithin = 10 * time.Second
 
 var caller = &http.Client{Timeout: callWithin}
 
+// rights are the actions of IAM that calls need, by service.
+var rights = map[string]string{"lambda": "lambda:InvokeFunction", "events": "events:PutEvents"}
+
 // call makes one signed request to a service of which one action is needed, which is not worth its whole client. endpoint names the variable that
 // replaces its address.
 func (c *Cloud) call(ctx context.Context, service, endpoint, path string, header http.Header, body []byte, want int) ([]byte, error) {
@@ -49,6 +52,9 @@ func (c *Cloud) call(ctx context.Context, service, endpoint, path string, header
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if res.StatusCode != want {
+		if action := rights[service]; res.StatusCode == http.StatusForbidden || strings.Contains(string(answer), "AccessDenied") {
+			return nil, fmt.Errorf("the role needs %s: %s answered %s: %.1000s", action, service, res.Status, answer)
+		}
 		return nil, fmt.Errorf("%s answered %s: %.1000s", service, res.Status, answer)
 	}
 	return answer, err

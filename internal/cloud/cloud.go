@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,12 +77,20 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		return v
 	}
 	table, bucket := need("BULLION_TABLE"), need("BULLION_BUCKET")
-	need("BULLION_PUBLIC_URL")
+	public := need("BULLION_PUBLIC_URL")
 	c := &Cloud{Log: log, Metrics: metrics.New(os.Stdout, getenv("AWS_LAMBDA_FUNCTION_NAME"), time.Now), Getenv: getenv}
 	var err error
 	check := func(name string, err error) {
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if public != "" {
+		check("BULLION_PUBLIC_URL", outgoing.CheckAddress(public))
+	}
+	for _, name := range []string{"BULLION_S3_ENDPOINT", "BULLION_DYNAMODB_ENDPOINT", "BULLION_LAMBDA_ENDPOINT", "BULLION_EVENTS_ENDPOINT"} {
+		if text := getenv(name); text != "" {
+			check(name, outgoing.CheckAddress(text))
 		}
 	}
 	c.inspection.Mode, err = diskimage.ParseMode(getenv("BULLION_INSPECTION"))
@@ -98,7 +107,11 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	}
 	if text := getenv("BULLION_QUOTA"); text != "" {
 		limits.Quota = &images.Usage{Images: images.Unlimited, Bytes: images.Unlimited, InFlight: images.Unlimited, Uploads: images.Unlimited}
-		check("BULLION_QUOTA", json.Unmarshal([]byte(text), limits.Quota))
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if decoder.Decode(limits.Quota) != nil || decoder.More() {
+			wrong = append(wrong, fmt.Errorf("BULLION_QUOTA %.200q is not JSON with numbers for images, bytes, in_flight and uploads", text))
+		}
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err

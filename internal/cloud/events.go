@@ -46,7 +46,7 @@ func (b bus) Send(ctx context.Context, events []images.Event) (taken []images.Ev
 		header := http.Header{"X-Amz-Target": {"AWSEvents.PutEvents"}, "Content-Type": {"application/x-amz-json-1.1"}}
 		text, err := b.call(ctx, "events", "BULLION_EVENTS_ENDPOINT", "/", header, body, http.StatusOK)
 		if err != nil {
-			return taken, fmt.Errorf("put events: %w", err)
+			return taken, fmt.Errorf("put events on the bus %s: %w", b.name, err)
 		}
 		var answer struct {
 			Entries []struct{ ErrorCode, ErrorMessage string }

@@ -10,13 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-// LoadAWS reads the configuration of AWS from the surroundings, with a client that is bounded.
+// LoadAWS reads the configuration of AWS from the surroundings, with a client that is bounded. Errors of its calls say which right is missing.
 func LoadAWS(ctx context.Context) (aws.Config, error) {
 	c, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return c, fmt.Errorf("the AWS configuration cannot be read: %w", err)
 	}
 	c.HTTPClient = New(transportOf(c.HTTPClient), AWS)
+	c.APIOptions = append(c.APIOptions, nameMissingRight)
 	return c, nil
 }
 

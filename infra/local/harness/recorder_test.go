@@ -3,6 +3,8 @@ package harness
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,13 +58,32 @@ func (c *recorder) proxy(t testing.TB, function, to string) string {
 	}, FlushInterval: -1}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.seen(function, r) {
-			http.Error(w, "<Error><Code>AccessDenied</Code><Message>as the test wants</Message></Error>", http.StatusForbidden)
+			deny(w, r)
 			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// deny refuses a request as its service does where the role lacks a right. The text does not say which, as AWS's does not always.
+func deny(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("X-Amz-Target") != "":
+		const body = `{"__type":"AccessDeniedException","Message":"as the test wants"}`
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE([]byte(body)))) // DynamoDB's clients check it
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, body)
+	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions/"):
+		w.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"Message":"as the test wants"}`)
+	default:
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>as the test wants</Message></Error>")
+	}
 }
 
 // seen notes a request, and says whether it is to be refused.

@@ -34,9 +34,13 @@ func Main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	proxy := c.Getenv("BULLION_COMPUTE_PROXY")
+	if proxy != "" && proxy != "on" && proxy != "off" {
+		log.Fatalf("BULLION_COMPUTE_PROXY is %q; set it to on or off", proxy)
+	}
 	url := c.Getenv("BULLION_PUBLIC_URL")
 	lambda.Start(event.Gateway(c.Metrics.Handler(event.At(url, api.New(api.Config{
 		Images: c.Images, Metadefs: &metadefs.Service{Store: c.Records, Policy: c.Images.Policy, Now: time.Now}, Auth: verifier, Log: c.Log, MaxFile: maxFile, Scrubber: c.Scrubber(),
-		Rate: &rate, AuthURL: authURL, Compute: c.Getenv("BULLION_COMPUTE_PROXY") == "on",
+		Rate: &rate, AuthURL: authURL, Compute: proxy == "on",
 	})))))
 }

@@ -49,6 +49,7 @@ import (
 	"bullion/internal/identity/dynamo"
 	"bullion/internal/identity/ssmkeys"
 	"bullion/internal/images"
+	"bullion/internal/outgoing"
 )
 
 // environment reads variables and collects what is wrong with them.
@@ -63,6 +64,17 @@ func (e *environment) need(name, what string) string {
 		e.wrong = append(e.wrong, fmt.Errorf("%s is not set: it is %s", name, what))
 	}
 	return v
+}
+
+// addresses are of variables that may be empty.
+func (e *environment) addresses(names ...string) {
+	for _, name := range names {
+		if text := e.get(name); text != "" {
+			if err := outgoing.CheckAddress(text); err != nil {
+				e.fail(name, err)
+			}
+		}
+	}
 }
 
 func (e *environment) fail(name string, err error) {
@@ -102,10 +114,11 @@ func NewService(getenv func(string) string, c aws.Config, log *slog.Logger) (*id
 	lifetime := time.Hour
 	if v := getenv("BULLION_TOKEN_LIFETIME"); v != "" {
 		var err error
-		if lifetime, err = time.ParseDuration(v); err != nil {
-			e.fail("BULLION_TOKEN_LIFETIME", errors.New("it is no duration like 1h or 30m"))
+		if lifetime, err = time.ParseDuration(v); err != nil || lifetime < time.Minute || lifetime > identity.MaxTokenLifetime {
+			e.fail("BULLION_TOKEN_LIFETIME", errors.New("it is no duration like 1h or 30m, of a minute at least and a day at most"))
 		}
 	}
+	e.addresses("BULLION_PUBLIC_URL", "BULLION_IMAGE_URL", "BULLION_COMPUTE_URL", "BULLION_COGNITO_ENDPOINT", "BULLION_SSM_ENDPOINT", "BULLION_DYNAMODB_ENDPOINT")
 	proxies := e.networks("BULLION_TRUSTED_PROXIES")
 	providers := e.providers("BULLION_PROVIDERS")
 	if len(e.wrong) > 0 {
@@ -134,7 +147,11 @@ func NewService(getenv func(string) string, c aws.Config, log *slog.Logger) (*id
 	if len(proxies) > 0 {
 		config.ClientAddress = identity.ForwardedAddress(proxies)
 	}
-	return identity.NewService(config)
+	service, err := identity.NewService(config)
+	if err != nil { // of what is left to be wrong
+		return nil, fmt.Errorf("BULLION_PROVIDERS or BULLION_PUBLIC_URL: %w", err)
+	}
+	return service, nil
 }
 
 // Authenticator checks tokens; it is package api's.
@@ -145,6 +162,7 @@ type Authenticator interface {
 // NewVerifier makes what the other functions check tokens with, and says where tokens come from.
 func NewVerifier(getenv func(string) string, c aws.Config) (v Authenticator, authURL string, err error) {
 	e := &environment{get: getenv}
+	e.addresses("BULLION_KEYSTONE_URL", "BULLION_SSM_ENDPOINT")
 	if url := getenv("BULLION_KEYSTONE_URL"); url != "" {
 		parameter := e.need("BULLION_KEYSTONE_ACCOUNT", "the name of the parameter with the account that may ask Keystone about tokens")
 		return &Keystone{url: url, parameter: parameter, client: parameters(getenv, c)}, url, errors.Join(e.wrong...)

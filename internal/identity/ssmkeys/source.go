@@ -59,6 +59,7 @@ type Public struct {
 	ring   identity.Keyring
 	loaded time.Time // last success
 	asked  time.Time // last attempt
+	failed error     // of the last attempt
 }
 
 var (
@@ -191,6 +192,7 @@ func (p *Public) PublicKey(ctx context.Context, id string) (ed25519.PublicKey, e
 	if stale && now.Sub(p.asked) >= askAgain {
 		p.asked = now
 		ring, found, fault := get(ctx, p.Client, p.Name)
+		p.failed = fault
 		switch {
 		case fault == nil && found:
 			p.ring, p.loaded = ring, now
@@ -200,7 +202,7 @@ func (p *Public) PublicKey(ctx context.Context, id string) (ed25519.PublicKey, e
 		key, err = p.ring.Public(id, now)
 	}
 	if err != nil && p.loaded.IsZero() {
-		return nil, images.Errorf(images.Unavailable, "the public keys could not be read")
+		return nil, images.Wrap(images.Unavailable, p.failed, "the public keys could not be read")
 	}
 	return key, err
 }
