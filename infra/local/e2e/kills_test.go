@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -284,14 +285,18 @@ func TestKillsLoseNothing(t *testing.T) {
 	s.eventually("nothing is left", 2*time.Minute, func() bool { return c.uses() == 0 && len(s.objects()) == 0 })
 }
 
-// settled waits until an image has come to rest, and says whether it is as its client was told.
+// patience is how long no image at all comes to rest before something is stuck.
+const patience = 90 * time.Second
+
+// settled waits until an image has come to rest, and says whether it is as its client was told. Kills leave many imports, which are fetched one after the other, so it waits for as long
+// as there are fewer and fewer.
 func (c *caller) settled(t *testing.T, k *kept, count map[string]int) {
 	t.Helper()
 	var doc struct {
 		Status string
 		Hash   string `json:"os_hash_value"`
 	}
-	status, end := 0, time.Now().Add(90*time.Second)
+	status, end, left := 0, time.Now().Add(patience), math.MaxInt
 	var answer []byte
 	for {
 		if status, answer = c.try("GET", "/v2/images/"+k.id, "", nil); status == http.StatusOK {
@@ -299,8 +304,15 @@ func (c *caller) settled(t *testing.T, k *kept, count map[string]int) {
 				t.Fatal(err)
 			}
 		}
-		if status == http.StatusNotFound || status == http.StatusOK && (doc.Status == "active" || doc.Status == "queued" || doc.Status == "uploading") || time.Now().After(end) {
+		if status == http.StatusNotFound || status == http.StatusOK && (doc.Status == "active" || doc.Status == "queued" || doc.Status == "uploading") {
 			break
+		}
+		if time.Now().After(end) {
+			n := c.underWay()
+			if n >= left {
+				break
+			}
+			left, end = n, time.Now().Add(patience)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -324,6 +336,16 @@ func (c *caller) settled(t *testing.T, k *kept, count map[string]int) {
 	default:
 		t.Errorf("STUCK: image %s is %s", k.id, doc.Status)
 	}
+}
+
+// underWay is how many images are importing.
+func (c *caller) underWay() int {
+	status, answer := c.try("GET", "/v2/images?status=importing&limit=1000", "", nil)
+	var doc struct{ Images []struct{ ID string } }
+	if err := json.Unmarshal(answer, &doc); status != http.StatusOK || err != nil {
+		c.s.t.Fatalf("the images that are importing: %d %s", status, answer)
+	}
+	return len(doc.Images)
 }
 
 // uses is the sum of the figures of what the project uses.
