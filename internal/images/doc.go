@@ -5,6 +5,7 @@
 //
 //	image.go       the record: Image, Member, Blob, Status, Visibility
 //	upload.go      Upload, its Validation and Rejection; Import
+//	lease.go       whose work an examination or an import is, and what becomes of it when its worker dies
 //	transition.go  the life of an image: one table of steps with their guards
 //	visible.go     who may see an image, and what belongs in a list: the only place that decides
 //	query.go       filters and order of lists

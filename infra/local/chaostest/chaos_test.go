@@ -477,7 +477,7 @@ func TestTheImporterKilledBeforeAnyCallStillMakesTheImage(t *testing.T) {
 				t.Fatalf("the importer made only the calls %v", calls)
 			}
 			killed := 0
-			for n, at := range sample(calls, 5) {
+			for n, at := range sample(calls, 8) {
 				what := "a death before " + at.String()
 				id, body, made := fetched(killing(at), n+1)
 				killed += count(made, at)
@@ -487,7 +487,7 @@ func TestTheImporterKilledBeforeAnyCallStillMakesTheImage(t *testing.T) {
 				user.isActive(id, body, what)
 				user.do("DELETE", "/v2/images/"+id, nil, 204)
 			}
-			if want := len(sample(calls, 5)); killed < want*3/4 {
+			if want := len(sample(calls, 8)); killed < want*3/4 {
 				t.Errorf("the importer was killed %d times, want about %d", killed, want)
 			}
 		})

@@ -17,17 +17,21 @@ type queue struct {
 }
 
 func (q *queue) serve(ctx fiber.Ctx) error {
-	enough := time.NewTimer(q.patience)
-	defer enough.Stop()
 	select {
 	case q.slots <- struct{}{}:
-		defer func() { <-q.slots }()
-		return ctx.Next()
-	case <-enough.C:
-		return q.refuse(ctx, s3err.GetAPIError(s3err.ErrSlowDown))
-	case <-q.vault.life.Done():
-		return q.refuse(ctx, stopping)
+	default:
+		enough := time.NewTimer(q.patience)
+		defer enough.Stop()
+		select {
+		case q.slots <- struct{}{}:
+		case <-enough.C:
+			return q.refuse(ctx, s3err.GetAPIError(s3err.ErrSlowDown))
+		case <-q.vault.life.Done():
+			return q.refuse(ctx, stopping)
+		}
 	}
+	defer func() { <-q.slots }()
+	return ctx.Next()
 }
 
 // refuse reads the body to its end, so that the client reads the answer.
