@@ -13,6 +13,7 @@
 //	BULLION_QUOTA            what a project may use for which nothing else was set: {"images":…,"bytes":…,"in_flight":…,"uploads":…}, each optional
 //	BULLION_IMPORTER         name of the function importer; imports from addresses are refused when it is not set
 //	BULLION_IMPORT_ALLOW     private hosts and networks from which imports may fetch, with commas; none by default
+//	BULLION_IMPORT_REGIONS   SecureString parameter that lists the Images APIs of other regions from which images may be imported; none when it is not set
 //	BULLION_EVENT_BUS        EventBridge bus that is told of every change; nobody is told when it is not set
 //	BULLION_COMPUTE_PROXY    on to answer the image calls of the Compute API, else off (default)
 //	BULLION_S3_ENDPOINT      for S3 engines that are not AWS, as in sam local; path style is used then

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func (c *Cloud) openImports() error {
 		_, err := c.sources.CheckURL(uri)
 		return err
 	}
+	c.Images.FromRegions = c.Getenv("BULLION_IMPORT_REGIONS") != ""
 	c.Images.Wake = func(ctx context.Context, i *images.Image) {
 		if i.Fetching() {
 			c.startImport(ctx, i.ID)
@@ -44,6 +46,32 @@ func (c *Cloud) openImports() error {
 // Import is the event of the function importer: fetch the bytes of one image.
 type Import struct {
 	Image string `json:"image"` // id
+}
+
+// regions reads the other Images APIs from the SecureString parameter that lists them, since it has their secrets. The role of the importer needs ssm:GetParameter on it.
+func (c *Cloud) regions(ctx context.Context) ([]importer.Region, error) {
+	name := c.Getenv("BULLION_IMPORT_REGIONS")
+	if name == "" {
+		return nil, nil
+	}
+	body, err := json.Marshal(map[string]any{"Name": name, "WithDecryption": true})
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"X-Amz-Target": {"AmazonSSM.GetParameter"}, "Content-Type": {"application/x-amz-json-1.1"}}
+	text, err := c.call(ctx, "ssm", "BULLION_SSM_ENDPOINT", "/", header, body, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("read the regions; if they are not there, make them: aws ssm put-parameter --name %s --type SecureString --value file://regions.json: %w", name, err)
+	}
+	var answer struct{ Parameter struct{ Value string } }
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("read the regions: %w", err)
+	}
+	list, err := importer.ParseRegions([]byte(answer.Parameter.Value))
+	if err != nil {
+		return nil, fmt.Errorf("the parameter %s: %w", name, err)
+	}
+	return list, nil
 }
 
 // startImport starts the function importer and does not wait for it. Where that fails, the next round of scrub does it.
@@ -65,7 +93,7 @@ func (c *Cloud) startImport(ctx context.Context, imageID string) {
 // where it stopped; one that failed for a reason of ours is tried again by Lambda, and then by scrub.
 func (c *Cloud) Imports() func(context.Context, Import) error {
 	c.Images.Examine = c.Validator().Run // what was fetched, as far as the time goes
-	m := &importer.Importer{Images: c.Images, Client: fetch.New(c.sources, fetch.Options{}), Log: c.Log, NewID: images.NewID, Now: time.Now}
+	m := &importer.Importer{Images: c.Images, Client: fetch.New(c.sources, fetch.Options{}), Log: c.Log, NewID: images.NewID, Now: time.Now, Regions: c.regions}
 	return func(ctx context.Context, e Import) error {
 		if e.Image == "" {
 			return errors.New(`the event has no image; send {"image": "ID"}`)

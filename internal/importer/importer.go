@@ -30,8 +30,8 @@ type Importer struct {
 	Client *fetch.Client
 	Log    *slog.Logger
 
-	// Regions are the other Images APIs from which images may come.
-	Regions []Region
+	// Regions tells the other Images APIs from which images may come; nil for none. It is asked at each import from one.
+	Regions func(context.Context) ([]Region, error)
 
 	// Lease is for how long a claim holds without a sign of life; default 2 minutes.
 	Lease time.Duration

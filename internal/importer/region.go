@@ -64,11 +64,18 @@ func (r *run) open(ctx context.Context, i *images.Image) (*fetch.Source, *images
 		source, err := r.Client.Open(ctx, i.Import.URI)
 		return source, i, err
 	}
-	n := slices.IndexFunc(r.Regions, func(g Region) bool { return g.Name == i.Import.Region })
+	var regions []Region
+	if r.Regions != nil {
+		var err error
+		if regions, err = r.Regions(ctx); err != nil {
+			return nil, i, err
+		}
+	}
+	n := slices.IndexFunc(regions, func(g Region) bool { return g.Name == i.Import.Region })
 	if n < 0 {
 		return nil, i, images.Errorf(images.Invalid, "Images are not imported from a region %.80q here.", i.Import.Region)
 	}
-	g := r.Regions[n]
+	g := regions[n]
 	var token string
 	var remote images.RemoteImage
 	err := r.Client.Retry(ctx, func() (_ bool, err error) {

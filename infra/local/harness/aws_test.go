@@ -134,10 +134,16 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 	})
 	ok(t, err)
 
+	gateway := &Gateway{Functions: c.Functions}
+	front := httptest.NewServer(gateway)
+	t.Cleanup(front.Close)
+	c.URL = front.URL
+	signed := c.calls.proxy(t, "uploads", engine.Endpoint())
+	sources := strings.ReplaceAll(strings.Join([]string{c.mirror.URL, c.URL, signed}, ","), "http://", "")
 	values := map[string]string{
 		"AWS::StackName": "bullion", "AWS::Region": region, "Distribution.DomainName": "d111111abcdef8.cloudfront.net",
 		"Table": table, "IdentityTable": identityTable, "ImagesBucket": "images", "UserPool": *pool.UserPool.Id, "UserPoolClient": *app.UserPoolClient.ClientId,
-		"ImportAllow": strings.TrimPrefix(c.mirror.URL, "http://"), "AWS::Partition": "aws", "AWS::AccountId": account,
+		"ImportAllow": sources, "AWS::Partition": "aws", "AWS::AccountId": account,
 		"Table.Arn": arn("dynamodb", "table/"+table), "IdentityTable.Arn": arn("dynamodb", "table/"+identityTable), "ImagesBucket.Arn": arn("s3", "images"), "UserPool.Arn": arn("cognito-idp", "userpool/"+*pool.UserPool.Id),
 	}
 	for n := 0; n < len(parameters); n += 2 {
@@ -145,10 +151,7 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 	}
 	c.Template, err = ReadTemplate(filepath.Join(root, "template.yaml"), values)
 	ok(t, err)
-	gateway := &Gateway{Routes: c.Template.Routes, Responses: c.Template.Responses, Functions: c.Functions}
-	front := httptest.NewServer(gateway)
-	t.Cleanup(front.Close)
-	c.URL = front.URL
+	gateway.Routes, gateway.Responses = c.Template.Routes, c.Template.Responses
 	again := httptest.NewServer(http.HandlerFunc(c.invokeAsynchronously))
 	t.Cleanup(again.Close)
 	bus := httptest.NewServer(http.HandlerFunc(c.putEvents))
@@ -156,9 +159,13 @@ func deploy(t *testing.T, parameters ...string) *cloud {
 
 	for name, f := range c.Template.Functions {
 		proxy := func(to string) string { return c.calls.proxy(t, name, to) }
+		s3 := signed
+		if name != "uploads" {
+			s3 = proxy(engine.Endpoint())
+		}
 		environment := map[string]string{
 			"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret",
-			"BULLION_S3_ENDPOINT": proxy(engine.Endpoint()), "BULLION_DYNAMODB_ENDPOINT": proxy(tables),
+			"BULLION_S3_ENDPOINT": s3, "BULLION_DYNAMODB_ENDPOINT": proxy(tables),
 			"BULLION_SSM_ENDPOINT": proxy(*moto.BaseEndpoint), "BULLION_COGNITO_ENDPOINT": proxy(*moto.BaseEndpoint),
 			"BULLION_LAMBDA_ENDPOINT": proxy(again.URL), "BULLION_EVENTS_ENDPOINT": proxy(bus.URL),
 		}

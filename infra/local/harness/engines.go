@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"bullion/internal/dynamostore"
 	"bullion/internal/dynamostore/dynamotest"
@@ -94,6 +96,12 @@ func (e *Engines) Prepare(ctx context.Context, users []User) error {
 		}
 	}
 	return nil
+}
+
+// Secret sets a SecureString parameter of Parameter Store.
+func (e *Engines) Secret(ctx context.Context, name, value string) error {
+	_, err := ssm.NewFromConfig(e.AWS).PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: ssmtypes.ParameterTypeSecureString})
+	return err
 }
 
 // Template reads template.yaml in the folder of the project as deployed on the engines, with the public URL http:// and domain.

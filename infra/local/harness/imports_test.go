@@ -9,10 +9,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 // mirror is a host from which imports may fetch.
@@ -64,6 +69,22 @@ func (c *cloud) imports(token, format, uri, want string) map[string]any {
 	ok(c.t, err)
 	c.call(token, "POST", "/v2/images/"+id+"/import", string(body), 202)
 	return c.becomes(token, id, want)
+}
+
+// importsFrom makes an image, has the bytes of one of another region fetched and waits until it is as it should be.
+func (c *cloud) importsFrom(token, region, image, want string) map[string]any {
+	c.t.Helper()
+	id := c.call(token, "POST", "/v2/images", `{"name":"copy"}`, 201)["id"].(string)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"glance-download","glance_region":"`+region+`","glance_image_id":"`+image+`"}}`, 202)
+	return c.becomes(token, id, want)
+}
+
+// itself lets the deployment import from itself, as from the region RegionTwo, where root signs in.
+func (c *cloud) itself() {
+	c.t.Helper()
+	list := fmt.Sprintf(`[{"region":"RegionTwo","image_url":%[1]q,"auth_url":"%[1]s/v3","username":"root","password":%[2]q,"project":"default"}]`, c.URL, password)
+	_, err := ssm.NewFromConfig(c.moto).PutParameter(c.t.Context(), &ssm.PutParameterInput{Name: aws.String("/bullion/regions"), Type: types.ParameterTypeSecureString, Value: &list})
+	ok(c.t, err)
 }
 
 // scrub has a round done. The bus refuses an event now and then, which comes again with the next.
@@ -161,6 +182,38 @@ func TestAFetchWhoseStartIsLostBeginsWithTheNextRoundOfScrub(t *testing.T) {
 	c.becomes(token, id, "active")
 }
 
+func TestTheBuiltFunctionsImportAnImageOfAnotherRegion(t *testing.T) {
+	c := deploy(t, "ImportRegions", "on")
+	token := c.signIn("bob", "default")
+	methods := fmt.Sprint(c.call(token, "GET", "/v2/info/import", "", 200)["import-methods"].(map[string]any)["value"])
+	if !strings.Contains(methods, "glance-download") {
+		t.Errorf("got import methods %s, want glance-download among them", methods)
+	}
+	_, content := c.disk(9 << 20)
+	there := c.imports(token, "raw", c.source(content, true), "active")
+	early := c.call(token, "POST", "/v2/images", `{"name":"early"}`, 201)["id"].(string)
+	c.mu.Lock()
+	c.lose = map[string]bool{"importer": true}
+	c.mu.Unlock()
+	c.call(token, "POST", "/v2/images/"+early+"/import", `{"method":{"name":"glance-download","glance_region":"RegionTwo","glance_image_id":"`+there["id"].(string)+`"}}`, 202)
+	c.mu.Lock()
+	c.lose = nil
+	c.mu.Unlock()
+	if _, err := c.Functions["importer"].Invoke(t.Context(), []byte(`{"image":"`+early+`"}`)); err == nil {
+		t.Error("an import from a region goes well before there is a list of regions")
+	}
+	if said := c.Functions["importer"].Output(); !strings.Contains(said, "aws ssm put-parameter --name /bullion/regions") {
+		t.Errorf("nothing says how the regions are given:\n%s", said)
+	}
+	c.itself()
+	if got := c.importsFrom(token, "RegionTwo", there["id"].(string), "active"); got["os_hash_value"] != there["os_hash_value"] || got["disk_format"] != "raw" {
+		t.Errorf("got the hash %v of a %v, want those of the region: %v", got["os_hash_value"], got["disk_format"], there)
+	}
+	if got := fmt.Sprint(c.importsFrom(token, "RegionThree", there["id"].(string), "queued")["bullion_import_failure"]); !strings.Contains(got, "RegionThree") {
+		t.Errorf("a region that is not in the list: the image says %q", got)
+	}
+}
+
 func TestADeploymentWithoutImportsRefusesThem(t *testing.T) {
 	c := deploy(t, "Imports", "off")
 	if c.Functions["importer"] != nil {
@@ -169,4 +222,5 @@ func TestADeploymentWithoutImportsRefusesThem(t *testing.T) {
 	token := c.signIn("bob", "default")
 	id := c.call(token, "POST", "/v2/images", `{"name":"x","disk_format":"raw","container_format":"bare"}`, 201)["id"].(string)
 	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"web-download","uri":"https://example.org/disk.raw"}}`, 400)
+	c.call(token, "POST", "/v2/images/"+id+"/import", `{"method":{"name":"glance-download","glance_region":"RegionTwo","glance_image_id":"`+id+`"}}`, 400)
 }

@@ -120,7 +120,8 @@ var unseen = map[string]string{
 // TestEachRoleIsWhatTheCodeCallsAndNoMore drives the functions through their work with a recorder before every service, and compares what they called, on which
 // resource, with what the role of each allows.
 func TestEachRoleIsWhatTheCodeCallsAndNoMore(t *testing.T) {
-	c := deploy(t, "ComputeProxy", "on")
+	c := deploy(t, "ComputeProxy", "on", "ImportRegions", "on")
+	c.itself()
 	c.work()
 	for _, function := range slices.Sorted(maps.Keys(c.Functions)) {
 		allowed := permissions(t, c.Template, function)
@@ -231,7 +232,8 @@ func (c *cloud) work() {
 	ok(c.t, res.Body.Close())
 	c.becomes(token, id, "queued")
 	_, content := c.disk(9 << 20)
-	c.imports(token, "raw", c.source(content, true), "active")
+	whole := c.imports(token, "raw", c.source(content, true), "active")
+	c.importsFrom(token, "RegionTwo", whole["id"].(string), "active")
 	c.imports(token, "raw", c.source(content, false), "active")
 	c.imports(token, "qcow2", c.source([]byte("this is no disk"), true), "queued")
 	c.imports(token, "raw", c.mirror.URL+"/missing", "queued")

@@ -41,7 +41,8 @@ func (h *host) openImports() error {
 		}
 		h.images.FromRegions = len(regions) > 0
 	}
-	h.importer = &importer.Importer{Images: h.images, Client: fetch.New(rules, fetch.Options{}), Regions: regions, Log: h.log, NewID: images.NewID, Now: h.images.Now}
+	h.importer = &importer.Importer{Images: h.images, Client: fetch.New(rules, fetch.Options{}), Log: h.log, NewID: images.NewID, Now: h.images.Now,
+		Regions: func(context.Context) ([]importer.Region, error) { return regions, nil }}
 	h.imports = make(chan string, waitingImports)
 	h.scrubber.Fetch = func(_ context.Context, imageID string) {
 		select {

@@ -1,6 +1,7 @@
 package importertest
 
 import (
+	"context"
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
@@ -98,7 +99,9 @@ func TestAnImageOfAnotherRegionComesWithWhatBelongsToItsBytes(t *testing.T) {
 			if c.secret != "" {
 				secret = c.secret
 			}
-			w.m.Regions = []importer.Region{{Name: "RegionTwo", ImageURL: server.URL + "/", AuthURL: server.URL + "/v3", ApplicationCredentialID: "id", ApplicationCredentialSecret: secret}}
+			w.m.Regions = func(context.Context) ([]importer.Region, error) {
+				return []importer.Region{{Name: "RegionTwo", ImageURL: server.URL + "/", AuthURL: server.URL + "/v3", ApplicationCredentialID: "id", ApplicationCredentialSecret: secret}}, nil
+			}
 
 			i, err := w.service.Create(t.Context(), alice, "", []images.PatchOp{{Op: "add", Name: "os_distro", Value: "windows"}, {Op: "add", Name: "own", Value: "kept"}})
 			if err != nil {

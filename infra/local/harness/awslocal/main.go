@@ -60,6 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		c.Parameters[name] = value
 		return nil
 	})
+	regions := f.String("regions", "", "file with the Images APIs from which images may be imported, as docs/operations.md has it; sets ImportRegions")
 	var users []harness.User
 	f.Func("user", "NAME=PROJECT:ROLE[,PROJECT:ROLE], any number of times (default: admin, member and reader of the project default)", func(text string) error {
 		u, err := harness.ParseUser(text)
@@ -120,6 +121,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	c.Engines = &harness.Engines{DynamoDB: tables.Endpoint, AWS: emulation, Table: "bullion", IdentityTable: "bullion-identity"}
 	if err := c.Engines.Prepare(ctx, users); err != nil {
 		return err
+	}
+	if *regions != "" {
+		list, err := os.ReadFile(*regions)
+		if err != nil {
+			return err
+		}
+		if err := c.Engines.Secret(ctx, "/bullion/regions", string(list)); err != nil {
+			return err
+		}
+		c.Parameters["ImportRegions"] = "on"
 	}
 	work, end := context.WithCancel(ctx)
 	d, err := harness.Start(work, c)
