@@ -8,17 +8,30 @@ import subprocess
 import tempfile
 
 from bulliond import ROOT, USERS, Host, free_port
+from provider import IdentityProvider
+
+BUILT = ROOT / "bin" / "aws"  # has the functions, and awslocal; .ci/compat builds them
 
 
 class AWSLocal(Host):
-    """A running awslocal: url is that of its API. parameters are those of template.yaml."""
+    """A running awslocal."""
 
-    def __init__(self, **parameters):
+    password = "Correct-horse-7"  # harness.Password
+
+    def __init__(self, *sources, itself=False, other=None, **parameters):
+        """sources are addresses from which it may import, parameters those of template.yaml, itself and other as for _regions."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-"))
         self.log = open(self.dir / "awslocal.log", "wb")
-        binary = self.dir / "awslocal"
-        subprocess.run(["go", "build", "-o", binary, "./harness/awslocal"], cwd=ROOT / "infra/local", check=True)
-        command = [binary, "-root", ROOT, "-dir", self.dir / "aws", "-listen", f"127.0.0.1:{free_port()}", "-s3-listen", f"127.0.0.1:{free_port()}"]
+        self.provider = IdentityProvider()
+        parameters["Providers"] = json.dumps([self.provider.entry()])
+        self.ports = free_port(), free_port()
+        api, s3 = (f"127.0.0.1:{port}" for port in self.ports)
+        self.url = "http://" + api
+        command = [BUILT / "awslocal", "-root", ROOT, "-functions", BUILT, "-dir", self.dir / "aws", "-listen", api, "-s3-listen", s3]
+        regions, more = self._regions(itself, other)
+        if regions:
+            command += ["-regions", regions]
+        parameters["ImportAllow"] = ",".join([*sources, *more])
         for name, (project, roles) in USERS.items():
             command += ["-user", f"{name}={project}:{roles[0]}"]
         for name, value in parameters.items():
@@ -30,8 +43,6 @@ class AWSLocal(Host):
         else:
             raise SystemExit("awslocal did not start:\n" + (self.dir / "awslocal.log").read_text())
         described = json.loads((self.dir / "aws/deployment.json").read_text())
-        self.url = described["url"]
-        self.password = described["users"][0]["password"]
         self.projects = {u["project"]: u["project_id"] for u in described["users"]}
 
     def project_id(self, name):
@@ -41,6 +52,7 @@ class AWSLocal(Host):
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
         self.process.stdout.close()
+        self.provider.stop()
         self.log.close()
         if not keep:
             shutil.rmtree(self.dir)

@@ -63,10 +63,24 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class Host:
-    """A running Bullion: url is that of its API, dir a folder for what clients need, password that of every user, provider an OpenID Connect provider
-    that it trusts, if there is one, other a Bullion from which it imports images as from the region RegionTwo, auth_url a Keystone that is not its own."""
+    """A running Bullion: url is that of its API, ports those of its API and its S3, dir a folder for what clients need, password that of every user, provider an
+    OpenID Connect provider that it trusts, if there is one, other a Bullion from which it imports images as from the region RegionTwo, auth_url a Keystone that is
+    not its own."""
 
     provider, other, auth_url = None, None, None
+
+    def _regions(self, itself, other):
+        """Lists the Images APIs from which it imports: with itself its own, as of the region RegionOne, with other that of another Bulliond, as of RegionTwo.
+        Returns the file with the list, or None for none, and the addresses from which it must be let import then."""
+        self.other = other
+        regions = {name: host for name, host in {"RegionOne": itself and self, "RegionTwo": other}.items() if host}
+        if not regions:
+            return None, []
+        file = self.dir / "regions.json"
+        file.write_text(json.dumps([
+            {"region": name, "image_url": host.url, "auth_url": host.url + "/v3", "username": "root", "password": host.password, "project": "operators"}
+            for name, host in regions.items()]))
+        return file, [f"127.0.0.1:{port}" for host in regions.values() for port in host.ports]
 
     def environment(self, user):
         """What OpenStack's clients read to sign in as the user."""
@@ -101,8 +115,7 @@ class Bulliond(Host):
     password = PASSWORD
 
     def __init__(self, *flags, itself=False, other=None):
-        """flags are bulliond's. With itself it imports images from its own Images API too, as from the region RegionOne, with other from that of another
-        Bulliond as from RegionTwo."""
+        """flags are bulliond's, itself and other as for _regions."""
         self.binary = ROOT / "bin" / "bulliond"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bullion-compat-"))
         self.data = self.dir / "data"
@@ -114,13 +127,10 @@ class Bulliond(Host):
             self._manage("project", "add", project)
         for name, (project, roles) in USERS.items():
             self._manage("user", "add", name, "--project", project, "--role", roles[0], stdin=PASSWORD + "\n")
-        self.ports, self.other = (public, s3), other
-        regions = {name: host for name, host in {"RegionOne": itself and self, "RegionTwo": other}.items() if host}
+        self.ports = public, s3
+        regions, sources = self._regions(itself, other)
         if regions:
-            (self.dir / "regions.json").write_text(json.dumps([
-                {"region": name, "image_url": host.url, "auth_url": host.url + "/v3", "username": "root", "password": PASSWORD, "project": "operators"}
-                for name, host in regions.items()]))
-            flags += ("--regions", self.dir / "regions.json", *(f"--import-allow=127.0.0.1:{port}" for host in regions.values() for port in host.ports))
+            flags += ("--regions", regions, *(f"--import-allow={address}" for address in sources))
         self.provider = IdentityProvider()
         (self.dir / "providers.json").write_text(json.dumps([self.provider.entry()]))
         self.process = subprocess.Popen(

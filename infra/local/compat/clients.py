@@ -1,7 +1,7 @@
-"""Drives unmodified OpenStack clients, the newest and Debian's, through a bulliond, and holds the table of docs/compatibility.md to what happened; with
---aws the newest through the built functions, where a body must fit into a request.
+"""Drives unmodified OpenStack clients, the newest and Debian's, through a bulliond, or with --aws through the built functions, and holds the table of
+docs/compatibility.md to what happened.
 
-    clients.py [--update | --aws] [client ...]
+    clients.py [--aws] [--update] [client ...]
 
 Every step is one command that must succeed; most also say what must be in the answer. Exit status 1 when one fails, or when the table
 says otherwise; --update writes the table. Without names all clients run.
@@ -34,26 +34,24 @@ def main():
     aws, source = "--aws" in sys.argv, Source()
     file = source.directory / "disk.raw"
     file.write_bytes(os.urandom(3 << 20))
+    other = Bulliond("--inspection", "lenient")
     if aws:
-        host = AWSLocal(Inspection="lenient", ComputeProxy="on", ImportAllow=source.address)
+        host = AWSLocal(source.address, other=other, Inspection="lenient", ComputeProxy="on")
     else:
-        other = Bulliond("--inspection", "lenient")
         host = Bulliond("--inspection", "lenient", "--compute-proxy", "--import-allow", source.address, other=other)
     host.source = source
-    names = [a for a in sys.argv[1:] if not a.startswith("--")] or [name for name in DRIVES if not aws or name.endswith("-pypi")]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    names = [a for a in sys.argv[1:] if not a.startswith("--")] or list(DRIVES)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:  # one more than can run, since they wait now and then
         clients = list(pool.map(lambda name: DRIVES[name](host, file), names))
     failed = [f"{c.name} {c.version}: {what}" for c in clients for what in c.failed]
     source.stop()
     host.stop(keep=bool(failed))
-    if host.other:
-        host.other.stop()
+    other.stop()
     print("\n".join(f"{c.name} {c.version} ({c.origin.name}): {len(c.done)} kinds of command work" for c in clients))
     print(f"The clients took {time.monotonic() - began:.0f} s.")
     if failed:
         sys.exit(f"These failed: {'; '.join(failed)}. What was written is in {host.dir}.")
-    if not aws:
-        table.hold([c.row() for c in clients], update="--update" in sys.argv, whole=len(names) == len(DRIVES))
+    table.hold([c.row() for c in clients], update="--update" in sys.argv and not aws, whole=len(names) == len(DRIVES))
 
 
 def sdk(host, file, origin):

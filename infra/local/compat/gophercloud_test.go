@@ -1,5 +1,5 @@
-// Package compat drives OpenStack's own clients, unmodified, through bulliond. The tests here are gophercloud's; clients.py runs them too, beside the clients
-// that are programs, and takes the names of the subtests for the table of docs/compatibility.md.
+// Package compat drives OpenStack's own clients, unmodified, through bulliond and the built functions. The tests here are gophercloud's, through a bulliond of their
+// own; clients.py runs them through its own, beside the clients that are programs, and takes the names of the subtests for the table of docs/compatibility.md.
 package compat
 
 import (
@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -40,28 +41,46 @@ func ok(t testing.TB, err error) {
 	}
 }
 
-const password = "correct horse battery"
-
-// cloud is a running bulliond with two users, first and second, each in a project of the same name, and root, who administers.
+// cloud is a running Bullion. Its field names are those of what clients.py says of the one that it runs.
 type cloud struct {
-	url, data string
+	URL       string             `json:"url"`
+	Password  string             `json:"password"`  // of every user
+	Accounts  map[string]account `json:"accounts"`  // first and second, each in a project that nobody else uses, and root, who administers
+	Source    string             `json:"source"`    // URL of a server from which the service may import
+	Directory string             `json:"directory"` // has what the source serves
 }
 
-func newCloud(t *testing.T, flags ...string) *cloud {
+type account struct {
+	User    string `json:"user"`
+	Project string `json:"project"`
+}
+
+// newCloud is the Bullion that clients.py describes in BULLION_COMPAT, or else a bulliond of the test's own.
+func newCloud(t *testing.T) *cloud {
 	t.Helper()
+	c := &cloud{}
+	if described := os.Getenv("BULLION_COMPAT"); described != "" {
+		ok(t, json.Unmarshal([]byte(described), c))
+		return c
+	}
+	c.Directory = t.TempDir()
+	source := httptest.NewServer(http.FileServer(http.Dir(c.Directory)))
+	t.Cleanup(source.Close)
 	address, err := proctest.FreeAddr()
 	ok(t, err)
 	s3, err := proctest.FreeAddr()
 	ok(t, err)
-	c := &cloud{url: "http://" + address, data: t.TempDir()}
+	c.URL, c.Source, c.Password, c.Accounts = "http://"+address, source.URL, "correct horse battery", map[string]account{}
+	data := t.TempDir()
 	ctx, stop := context.WithCancel(context.Background())
 	var out proctest.Output
 	run := func(stdin string, args ...string) int {
-		return host.Main(ctx, append([]string{"--data", c.data}, args...), func(string) string { return "" }, strings.NewReader(stdin), &out, &out)
+		return host.Main(ctx, append([]string{"--data", data}, args...), func(string) string { return "" }, strings.NewReader(stdin), &out, &out)
 	}
-	for _, u := range []struct{ name, role string }{{"first", "member"}, {"second", "member"}, {"root", "admin"}} {
-		for _, args := range [][]string{{"project", "add", u.name}, {"user", "add", u.name, "--project", u.name, "--role", u.role}} {
-			if run(password+"\n", args...) != 0 {
+	for name, role := range map[string]string{"first": "member", "second": "member", "root": "admin"} {
+		c.Accounts[name] = account{name, name}
+		for _, args := range [][]string{{"project", "add", name}, {"user", "add", name, "--project", name, "--role", role}} {
+			if run(c.Password+"\n", args...) != 0 {
 				t.Fatalf("bulliond %s:\n%s", strings.Join(args, " "), &out)
 			}
 		}
@@ -69,11 +88,11 @@ func newCloud(t *testing.T, flags ...string) *cloud {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		run("", append([]string{"--listen", address, "--s3-listen", s3, "--inspection", "lenient"}, flags...)...)
+		run("", "--listen", address, "--s3-listen", s3, "--inspection", "lenient", "--import-allow", strings.TrimPrefix(c.Source, "http://"))
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	eventually(t, "bulliond listens", func() bool {
-		r, err := http.Get(c.url + "/healthcheck")
+		r, err := http.Get(c.URL + "/healthcheck")
 		if err != nil {
 			return false
 		}
@@ -85,16 +104,17 @@ func newCloud(t *testing.T, flags ...string) *cloud {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
 
-// as is how a user signs in.
-func (c *cloud) as(user string) gophercloud.AuthOptions {
-	return gophercloud.AuthOptions{IdentityEndpoint: c.url + "/v3", Username: user, Password: password, DomainName: "Default", TenantName: user, AllowReauth: true}
+// as is how the holder of an account signs in.
+func (c *cloud) as(name string) gophercloud.AuthOptions {
+	a := c.Accounts[name]
+	return gophercloud.AuthOptions{IdentityEndpoint: c.URL + "/v3", Username: a.User, Password: c.Password, DomainName: "Default", TenantName: a.Project, AllowReauth: true}
 }
 
 func imageService(t *testing.T, options gophercloud.AuthOptions) *gophercloud.ServiceClient {
@@ -117,13 +137,14 @@ func count(t *testing.T, client *gophercloud.ServiceClient, o images.ListOpts) i
 }
 
 func TestGophercloudSignsIn(t *testing.T) {
+	t.Parallel()
 	c := newCloud(t)
 	ctx := t.Context()
 
 	t.Run("password", func(t *testing.T) { count(t, imageService(t, c.as("first")), images.ListOpts{}) })
 	t.Run("token", func(t *testing.T) {
 		first := imageService(t, c.as("first"))
-		again := imageService(t, gophercloud.AuthOptions{IdentityEndpoint: c.url + "/v3", TokenID: first.Token(), TenantName: "first", DomainName: "Default"})
+		again := imageService(t, gophercloud.AuthOptions{IdentityEndpoint: c.URL + "/v3", TokenID: first.Token(), TenantName: c.Accounts["first"].Project, DomainName: "Default"})
 		count(t, again, images.ListOpts{})
 	})
 	t.Run("application_credential", func(t *testing.T) {
@@ -134,19 +155,23 @@ func TestGophercloudSignsIn(t *testing.T) {
 		ok(t, err)
 		made, err := applicationcredentials.Create(ctx, keystone, user.ID, applicationcredentials.CreateOpts{Name: "ci", Roles: []applicationcredentials.Role{{Name: "reader"}}}).Extract()
 		ok(t, err)
-		reader := imageService(t, gophercloud.AuthOptions{IdentityEndpoint: c.url + "/v3", ApplicationCredentialID: made.ID, ApplicationCredentialSecret: made.Secret, AllowReauth: true})
+		credential := gophercloud.AuthOptions{IdentityEndpoint: c.URL + "/v3", ApplicationCredentialID: made.ID, ApplicationCredentialSecret: made.Secret, AllowReauth: true}
+		reader := imageService(t, credential)
 		count(t, reader, images.ListOpts{})
 		if _, err := images.Create(ctx, reader, images.CreateOpts{Name: "no"}).Extract(); !gophercloud.ResponseCodeIs(err, http.StatusForbidden) {
 			t.Errorf("got %v, want 403: the credential only reads", err)
 		}
 		ok(t, applicationcredentials.Delete(ctx, keystone, user.ID, made.ID).ExtractErr())
-		pages := images.List(reader, images.ListOpts{})
-		if _, err := pages.AllPages(ctx); err == nil {
-			t.Error("a deleted credential still lists images")
+		if _, err := openstack.AuthenticatedClient(ctx, credential); !gophercloud.ResponseCodeIs(err, http.StatusUnauthorized) {
+			t.Errorf("a deleted credential signs in: got %v, want 401", err)
 		}
+		eventually(t, "its tokens end, on AWS within half a minute", func() bool {
+			_, err := images.List(reader, images.ListOpts{}).AllPages(ctx)
+			return err != nil
+		})
 	})
 	t.Run("reauthentication", func(t *testing.T) {
-		client := imageService(t, c.as("first"))
+		client := imageService(t, c.as("second")) // the images of first are counted
 		keystone, err := openstack.NewIdentityV3(client.ProviderClient, gophercloud.EndpointOpts{})
 		ok(t, err)
 		token := client.Token()
@@ -197,13 +222,11 @@ func download(t *testing.T, client *gophercloud.ServiceClient, id string) []byte
 }
 
 func TestGophercloudImages(t *testing.T) {
+	t.Parallel()
 	disk := content(3 << 20)
 	sum := md5.Sum(disk)
-	served := t.TempDir()
-	ok(t, os.WriteFile(filepath.Join(served, "disk.raw"), disk, 0o600))
-	source := httptest.NewServer(http.FileServer(http.Dir(served)))
-	defer source.Close()
-	c := newCloud(t, "--import-allow", strings.TrimPrefix(source.URL, "http://"))
+	c := newCloud(t)
+	ok(t, os.WriteFile(filepath.Join(c.Directory, "gophercloud.raw"), disk, 0o600))
 	ctx := t.Context()
 	first, second, root := imageService(t, c.as("first")), imageService(t, c.as("second")), imageService(t, c.as("root"))
 	project, err := second.GetAuthResult().(tokens.CreateResult).ExtractProject()
@@ -355,7 +378,7 @@ func TestGophercloudImages(t *testing.T) {
 	t.Run("imageimport.Create", func(t *testing.T) {
 		ok(t, imageimport.Create(ctx, first, staged.ID, imageimport.CreateOpts{Name: imageimport.GlanceDirectMethod}).ExtractErr())
 		fetched := create(t, images.CreateOpts{Name: "fetched"})
-		ok(t, imageimport.Create(ctx, first, fetched.ID, imageimport.CreateOpts{Name: imageimport.WebDownloadMethod, URI: source.URL + "/disk.raw"}).ExtractErr())
+		ok(t, imageimport.Create(ctx, first, fetched.ID, imageimport.CreateOpts{Name: imageimport.WebDownloadMethod, URI: c.Source + "/gophercloud.raw"}).ExtractErr())
 		for _, id := range []string{staged.ID, fetched.ID} {
 			if got := active(t, first, id); got.Checksum != hex.EncodeToString(sum[:]) {
 				t.Errorf("%s: got checksum %s", got.Name, got.Checksum)
