@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"fmt"
@@ -176,46 +175,6 @@ func TestAnotherProjectSeesNothing(t *testing.T) {
 	c.call(eve, "DELETE", "/v2/images/"+id, "", 404)
 	c.call("", "GET", "/v2/images/"+id, "", 401)
 	c.call(eve+"x", "GET", "/v2/images/"+id, "", 401)
-}
-
-// The table is shown; nothing here depends on the time.
-// TestColdStartsAreShown shows what the start of a process costs: until it asks for an event, until the first answer, and in memory. The first answer waits for
-// the emulations of what the function asks, so the best of some starts tells most.
-func TestColdStartsAreShown(t *testing.T) {
-	c := deploy(t)
-	functions := []string{"identity", "images", "uploads", "validate", "scrub"}
-	starts := map[string][]ColdStart{}
-	for _, size := range []int{9 << 20, 1 << 20, 1 << 20, 1 << 20} {
-		token := c.signIn("bob", "default")
-		file, _ := c.disk(size)
-		id := c.bullion("image", "create", "--quiet", "--disk-format", "raw", "--file", file, "disk")
-		c.call(token, "GET", "/v2/images?limit=5", "", 200)
-		ok(t, c.asynchronously("scrub", []byte(`{}`)))
-		c.bullion("image", "delete", "--yes", id)
-		c.pending.Wait()
-		for _, name := range functions {
-			starts[name] = append(starts[name], c.Functions[name].Close()...)
-		}
-	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "function\tstarts\tprocess start until ready\tto first answer\tmost memory")
-	for _, name := range functions {
-		if len(starts[name]) == 0 {
-			t.Errorf("%s did not start", name)
-			continue
-		}
-		best := starts[name][0]
-		for _, s := range starts[name] {
-			best = ColdStart{min(best.Ready, s.Ready), min(best.Cold, s.Cold), max(best.Memory, s.Memory)}
-		}
-		fmt.Fprintf(w, "%s\t%d\t%d ms\t%d ms\t%d MiB\n", name, len(starts[name]), best.Ready.Milliseconds(), best.Cold.Milliseconds(), best.Memory>>20)
-		if name != "validate" && best.Memory > 64<<20 {
-			t.Errorf("%s needed %d MiB, want at most 64", name, best.Memory>>20)
-		}
-	}
-	ok(t, w.Flush())
-	t.Log("\n" + b.String())
 }
 
 func (c *cloud) signIn(user, project string) string {
