@@ -100,6 +100,9 @@ func (c *cloud) books(ctx context.Context) []string {
 			say("what is due cannot be listed: %v", err)
 		}
 	}
+	if untold, err := s.Store.Undelivered(ctx, 10); err != nil || len(untold) > 0 {
+		say("the bus was not told of %v (%v)", untold, err)
+	}
 	kept := map[string]string{} // the image of an object
 	usage := map[string]images.Usage{}
 	lists := map[string][]string{}

@@ -16,9 +16,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +30,10 @@ import (
 	"bullion/internal/validation"
 )
 
-// every makes the tests of this file kill at every call in place of a sample: go test ./chaostest -every, which takes some minutes.
-var every = flag.Bool("every", false, "kill functions at every call that they make, not at a sample")
+// storms has the storm last longer: go test ./chaostest -lives 60.
+var storms = flag.Int("lives", 6, "images that live in the storm")
 
-// call is one request of a function to DynamoDB or S3.
+// chaosCall is one request of a function to DynamoDB, S3, Lambda or EventBridge.
 type chaosCall struct {
 	function, service, operation string
 	n                            int // of the function, counted from 1
@@ -43,15 +43,20 @@ func (c chaosCall) String() string {
 	return fmt.Sprintf("call %d of %s, %s %s", c.n, c.function, c.service, c.operation)
 }
 
+// reads says whether the call changes nothing.
+func (c chaosCall) reads() bool {
+	return slices.Contains([]string{"GET", "HEAD", "GetItem", "Query"}, c.operation)
+}
+
 // fate is what becomes of a call.
 type fate struct {
 	kill   bool              // the function dies before it
 	table  dynamotest.Action // of a call to DynamoDB
-	refuse bool              // S3 answers 503
+	refuse bool              // the service answers 503
 	wait   time.Duration     // before it goes on
 }
 
-// chaos stands between the functions and DynamoDB and S3.
+// chaos stands between the functions and what they call.
 type chaos struct {
 	*cloud
 	tb testing.TB // cloud has it too, but only when it is deployed
@@ -62,7 +67,7 @@ type chaos struct {
 	dead    map[string]bool           // functions that are not processes and were killed: nothing of theirs gets through
 	events  []func() error            // each handles one event of the bucket; those since the last reset
 	bucket  func(handle func() error) // what becomes of an event of the bucket; nil: it is handled at once
-	history []chaosCall               // since begin
+	history []chaosCall               // since begin or next
 }
 
 // deployChaos is deploy with chaos in between, and parameters of the template.
@@ -89,9 +94,17 @@ func deployChaos(t *testing.T, parameters map[string]string) *chaos {
 
 // begin forgets what was and lets decide choose the fate of each call from now on; nil lets everything pass.
 func (c *chaos) begin(decide func(chaosCall) fate) {
+	c.next(decide)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counts, c.decide, c.history, c.dead, c.events = map[string]int{}, decide, nil, map[string]bool{}, nil
+	c.events = nil
+}
+
+// next is begin, but what the bucket told is still to come again.
+func (c *chaos) next(decide func(chaosCall) fate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts, c.decide, c.history, c.dead = map[string]int{}, decide, nil, map[string]bool{}
 }
 
 // calm lets everything pass from now on.
@@ -136,17 +149,24 @@ func (c *chaos) between(function, to string) string {
 
 func (c *chaos) pass(function, to string, forward http.Handler, w http.ResponseWriter, r *http.Request) {
 	call := chaosCall{function: function, service: "s3", operation: r.Method}
-	if target := r.Header.Get("X-Amz-Target"); strings.HasPrefix(target, "DynamoDB") {
-		_, call.operation, _ = strings.Cut(target, ".")
-		call.service = "dynamodb"
-	} else if target != "" || strings.HasPrefix(r.URL.Path, "/2015-03-31/") {
-		forward.ServeHTTP(w, r) // keys, users, other functions
+	target, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	switch {
+	case strings.HasPrefix(target, "DynamoDB"):
+		call.service, call.operation = "dynamodb", operation
+	case target == "AWSEvents":
+		call.service, call.operation = "events", operation
+	case target != "":
+		forward.ServeHTTP(w, r) // keys, users
 		return
+	case strings.HasPrefix(r.URL.Path, "/2015-03-31/"):
+		call.service, call.operation = "lambda", "Invoke"
 	}
 	c.mu.Lock()
-	c.counts[function]++
-	call.n = c.counts[function]
-	c.history = append(c.history, call)
+	if call.operation != "BatchGetItem" { // of revoked tokens, by each new process and now and then: it would count differently in each life
+		c.counts[function]++
+		call.n = c.counts[function]
+		c.history = append(c.history, call)
+	}
 	f := fate{}
 	if c.decide != nil {
 		f = c.decide(call)
@@ -267,6 +287,30 @@ func (c *client) send(signed map[string]any, body []byte) {
 	}
 }
 
+// fetch makes an image and has its bytes fetched. Where the importer died, its lease ends, and scrub would start another.
+func (c *client) fetch(id, uri string) {
+	c.t.Helper()
+	c.do("POST", "/v2/images", map[string]any{"id": id, "name": "chaos", "disk_format": "raw", "container_format": "bare"}, 201, 409)
+	c.do("POST", "/v2/images/"+id+"/import", map[string]any{"method": map[string]string{"name": "web-download", "uri": uri}}, 202, 409)
+	store := c.service(c.engines.DynamoDB, c.S3.Endpoint(), time.Now).Store
+	for range 3 {
+		c.Wait()
+		again := false
+		_, err := images.Change(c.t.Context(), store, id, images.Actor{}, nil, func(i *images.Image) error {
+			if again = i.Fetching(); !again {
+				return images.ErrUnchanged
+			}
+			i.Import.LeaseUntil = time.Now().UTC().Truncate(time.Microsecond)
+			return nil
+		})
+		ok(c.t, err)
+		if !again {
+			return
+		}
+		ok(c.t, c.Event("importer", fmt.Appendf(nil, `{"image":%q}`, id)))
+	}
+}
+
 // direct is a signed URL by which the request does not count as one of the function that signed it.
 func (c *client) direct(signed string) string {
 	u, err := url.Parse(signed)
@@ -277,12 +321,14 @@ func (c *client) direct(signed string) string {
 	return u.String()
 }
 
-// settle brings everything to rest: every event of the bucket comes again, twice and the last ones first, and scrub has time to do all that it will ever do.
+// settle brings everything to rest: every event of the bucket comes again, twice and the last ones first, and scrub has time to do all that it will ever do, and
+// to tell of it.
 func (c *chaos) settle(ctx context.Context) error {
 	c.calm()
 	c.Wait()
 	c.mu.Lock()
-	events := slices.Clone(c.events)
+	events := c.events
+	c.events = nil
 	c.mu.Unlock()
 	slices.Reverse(events)
 	for range 2 {
@@ -298,7 +344,7 @@ func (c *chaos) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.Event("scrub", []byte(`{}`))
 }
 
 // rounds is what scrub does that much later.
@@ -353,143 +399,121 @@ func content(size, n int) []byte {
 
 const small, large = 300 << 10, 64<<20 + 1 // bytes of an upload that is one PUT, and of one in parts
 
-// sample is all calls with -every, else every step-th.
-func sample(calls []chaosCall, step int) []chaosCall {
-	if *every {
-		return calls
-	}
-	var some []chaosCall
-	for n := 0; n < len(calls); n += step {
-		some = append(some, calls[n])
-	}
-	return some
+// life is an image that a test brings up and what happened meanwhile.
+type life struct {
+	id, after string
+	body      []byte
 }
 
+// atOnce bounds how many lives come to rest together, since their bytes stay until then.
+const atOnce = 16
+
+// TestFunctionsKilledBeforeAnyCallLeaveEveryImageRight has a function die before each call that it makes to table, bucket, bus or another function, and looks at the
+// books when everything has come to rest. Where a life is dear, only the deaths before a call that changes something are tried: what other functions find after a death
+// is the same from one such call to the next.
 func TestFunctionsKilledBeforeAnyCallLeaveEveryImageRight(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		size  int
-		steps int
-	}{{"a file that is one PUT", small, 6}, {"a file in parts", large, 24}} {
-		t.Run(test.name, func(t *testing.T) {
-			c := deployChaos(t, nil)
-			user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
-			upload := func(decide func(chaosCall) fate, n int) (id string, body []byte, made []chaosCall) {
-				id, body = images.NewID(), content(test.size, n)
-				c.begin(decide)
-				user.create(id, body)
-				c.Wait()
-				return id, body, c.made()
-			}
-			remove := func(decide func(chaosCall) fate, id string) []chaosCall {
-				c.begin(decide)
-				user.do("DELETE", "/v2/images/"+id, nil, 204, 404)
-				return c.made()
-			}
-			// A life without accidents shows which calls there are.
-			id, body, uploading := upload(nil, 0)
-			user.isActive(id, body, "a life without accidents")
-			deleting := remove(nil, id)
-			if !c.balanced(t, "a life without accidents") {
-				return
-			}
-			t.Logf("%d calls to create and upload, %d to delete", len(uploading), len(deleting))
-
-			killed := 0
-			for n, at := range sample(uploading, test.steps) {
-				what := "a death before " + at.String()
-				id, body, made := upload(killing(at), n+1)
-				killed += count(made, at)
-				if !c.balanced(t, what) {
-					return
-				}
-				user.isActive(id, body, what)
-				remove(nil, id)
-			}
-			for n, at := range sample(deleting, test.steps) {
-				what := "a death before " + at.String()
-				id, _, _ := upload(nil, n)
-				killed += count(remove(killing(at), id), at)
-				if !c.balanced(t, what) {
-					return
-				}
-				user.do("GET", "/v2/images/"+id, nil, 404)
-			}
-			if want := len(sample(uploading, test.steps)) + len(sample(deleting, test.steps)); killed < want*3/4 {
-				t.Errorf("%d functions were killed, want about %d", killed, want)
-			}
-		})
-	}
-}
-
-func TestTheImporterKilledBeforeAnyCallStillMakesTheImage(t *testing.T) {
-	var served atomic.Pointer[[]byte]
-	var ranges atomic.Bool
-	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := *served.Load()
-		if !ranges.Load() {
-			_, _ = w.Write(body) // the importer may be gone
-			return
+	bodies := func(size int) func(n int) []byte {
+		if size < large {
+			return func(n int) []byte { return content(size, n) }
 		}
-		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, body[:8]))
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
-	}))
-	defer source.Close()
-	c := deployChaos(t, map[string]string{"ImportAllow": strings.TrimPrefix(source.URL, "http://")})
-	user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
-	fetched := func(decide func(chaosCall) fate, n int) (id string, body []byte, made []chaosCall) {
-		id, body = images.NewID(), content(17<<20, n)
-		served.Store(&body)
-		c.begin(decide)
-		user.do("POST", "/v2/images", map[string]any{"id": id, "name": "chaos", "disk_format": "raw", "container_format": "bare"}, 201)
-		user.do("POST", "/v2/images/"+id+"/import", map[string]any{"method": map[string]string{"name": "web-download", "uri": source.URL + "/disk"}}, 202)
-		c.Wait()
-		for range 3 { // the lease of whoever died ends, and scrub starts another
-			again := false
-			_, err := images.Change(t.Context(), c.service(c.engines.DynamoDB, c.S3.Endpoint(), time.Now).Store, id, images.Actor{}, nil, func(i *images.Image) error {
-				if again = i.Fetching(); !again {
-					return images.ErrUnchanged
-				}
-				i.Import.LeaseUntil = time.Now().UTC().Truncate(time.Microsecond)
-				return nil
-			})
-			ok(t, err)
-			if !again {
-				break
-			}
-			ok(t, c.Event("importer", fmt.Appendf(nil, `{"image":%q}`, id)))
-			c.Wait()
-		}
-		return id, body, slices.DeleteFunc(c.made(), func(call chaosCall) bool { return call.function != "importer" })
+		same := content(size, 0)
+		return func(int) []byte { return same }
 	}
 	for _, test := range []struct {
 		name   string
-		ranges bool
-	}{{"a file that comes in parts", true}, {"a file that comes as a stream", false}} {
+		body   func(n int) []byte
+		source string   // "" for an upload, else whether the source has "ranges" or "none"
+		but    []string // functions whose calls another row has
+		dear   bool
+	}{
+		{"a file that is one PUT", bodies(small), "", nil, false},
+		{"a file in parts", bodies(large), "", []string{"images"}, true},
+		{"an import in parts", bodies(17 << 20), "ranges", []string{"images"}, true},
+		{"an import as a stream", bodies(small), "none", []string{"images", "uploads"}, false},
+	} {
 		t.Run(test.name, func(t *testing.T) {
-			user.t = t
-			ranges.Store(test.ranges)
-			id, body, calls := fetched(nil, 0)
-			user.isActive(id, body, "a life without accidents")
-			user.do("DELETE", "/v2/images/"+id, nil, 204)
-			t.Logf("%d calls to import", len(calls))
-			if len(calls) < 5 {
-				t.Fatalf("the importer made only the calls %v", calls)
+			source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				n, err := strconv.Atoi(strings.Trim(r.URL.Path, "/"))
+				switch body := test.body(n); {
+				case err != nil:
+					http.NotFound(w, r)
+				case test.source == "ranges":
+					w.Header().Set("ETag", fmt.Sprintf(`"%d"`, n))
+					http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+				default:
+					_, _ = w.Write(body) // the importer may be gone
+				}
+			}))
+			defer source.Close()
+			c := deployChaos(t, map[string]string{"ImportAllow": strings.TrimPrefix(source.URL, "http://")})
+			user := &client{chaos: c, t: t, token: c.signIn("bob", "default")}
+			killed, wanted := 0, 0
+			bring := func(n int, decide func(chaosCall) fate, after string) (life, []chaosCall) {
+				l := life{images.NewID(), after, test.body(n)}
+				c.next(decide)
+				if test.source == "" {
+					user.create(l.id, l.body)
+				} else {
+					user.fetch(l.id, fmt.Sprintf("%s/%d", source.URL, n))
+				}
+				c.Wait()
+				return l, c.made()
 			}
-			killed := 0
-			for n, at := range sample(calls, 8) {
-				what := "a death before " + at.String()
-				id, body, made := fetched(killing(at), n+1)
-				killed += count(made, at)
-				if !c.balanced(t, what) {
+			remove := func(l life, decide func(chaosCall) fate) []chaosCall {
+				c.next(decide)
+				user.do("DELETE", "/v2/images/"+l.id, nil, 204, 404)
+				return c.made()
+			}
+			rest := func(lives []life) bool {
+				was := ""
+				for _, l := range lives {
+					was += "\n" + l.id + ": " + l.after
+				}
+				return c.balanced(t, "these lives:"+was+"\n")
+			}
+			// A life without accidents shows which calls there are.
+			first, making := bring(0, nil, "a life without accidents")
+			user.isActive(first.id, first.body, first.after)
+			deleting := remove(first, nil)
+			if !rest([]life{first}) {
+				return
+			}
+			t.Logf("%d calls to bring an image up, %d to delete it: %v", len(making), len(deleting), making)
+			making = slices.DeleteFunc(making, func(at chaosCall) bool { return slices.Contains(test.but, at.function) || test.dear && at.reads() })
+			if len(test.but) > 0 {
+				deleting = nil
+			}
+			for begin := 0; begin < len(making); begin += atOnce {
+				var lives []life
+				for n, at := range making[begin:min(begin+atOnce, len(making))] {
+					l, made := bring(begin+n+1, killing(at), "a death before "+at.String())
+					killed, wanted = killed+count(made, at), wanted+1
+					lives = append(lives, l)
+				}
+				if !rest(lives) {
 					return
 				}
-				user.isActive(id, body, what)
-				user.do("DELETE", "/v2/images/"+id, nil, 204)
+				for _, l := range lives {
+					user.isActive(l.id, l.body, l.after)
+					if len(deleting) == 0 {
+						remove(l, nil)
+						continue
+					}
+					at := deleting[0]
+					deleting = deleting[1:]
+					killed, wanted = killed+count(remove(l, killing(at)), at), wanted+1
+				}
+				if !rest(lives) {
+					return
+				}
+				for _, l := range lives {
+					user.do("GET", "/v2/images/"+l.id, nil, 404)
+				}
 			}
-			if want := len(sample(calls, 8)); killed < want*3/4 {
-				t.Errorf("the importer was killed %d times, want about %d", killed, want)
+			if len(deleting) > 0 || killed < wanted*3/4 {
+				t.Errorf("%d functions were killed, want %d; before %v none was", killed, wanted, deleting)
 			}
+			t.Logf("%d functions were killed in %d lives", killed, len(making))
 		})
 	}
 }
@@ -586,7 +610,7 @@ func TestScrubKilledBeforeAnyCallIsFinishedByTheNext(t *testing.T) {
 			if len(calls) < 5 {
 				t.Fatalf("scrub made only the calls %v", calls)
 			}
-			for _, at := range sample(calls, 7) {
+			for _, at := range calls {
 				if round(at.n, killing(at)) == nil {
 					return
 				}
@@ -612,10 +636,10 @@ func TestAStormOfFaultsAndLostEventsLeavesEveryImageRight(t *testing.T) {
 			met[fmt.Sprint("dynamodb fault ", int(f.table))]++
 		case random.IntN(2) == 0:
 			f.refuse = true
-			met["s3 refuses"]++
+			met[call.service+" refuses"]++
 		default:
 			f.wait = time.Duration(random.IntN(800)) * time.Millisecond
-			met["s3 is slow"]++
+			met[call.service+" is slow"]++
 		}
 		return f
 	})
@@ -637,13 +661,9 @@ func TestAStormOfFaultsAndLostEventsLeavesEveryImageRight(t *testing.T) {
 			_, _ = handle(), <-second
 		} // 2: late; 3: never
 	}
-	lives := 6
-	if *every {
-		lives = 60
-	}
-	ids := make([]string, lives)
+	ids := make([]string, *storms)
 	t.Run("lives", func(t *testing.T) {
-		for n := range lives {
+		for n := range ids {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
 				user := &client{chaos: c, t: t, token: token}
