@@ -26,8 +26,6 @@ const (
 	blockSize = 256 << 10
 	// depth is how many blocks of one body are between the socket and the slower of its hashes.
 	depth = 8
-	// idle is how long a client may send nothing before its request ends.
-	idle = 2 * time.Minute
 )
 
 // block is a piece of a body. It goes home to its ring when all its users have released it.
@@ -202,7 +200,7 @@ func (v *vault) impatient(ctx context.Context, body io.Reader) (_ io.Reader, sto
 	if !ok || rc.Conn() == nil {
 		return body, func() {}
 	}
-	r := &impatientReader{Reader: body, conn: rc.Conn(), life: v.life}
+	r := &impatientReader{Reader: body, conn: rc.Conn(), life: v.life, idle: v.cfg.Idle}
 	past := time.Unix(1, 0)
 	stopCut := context.AfterFunc(v.life, func() { _ = r.conn.SetReadDeadline(past) })
 	return r, func() {
@@ -216,10 +214,11 @@ type impatientReader struct {
 	io.Reader
 	conn net.Conn
 	life context.Context
+	idle time.Duration
 }
 
 func (r *impatientReader) Read(p []byte) (int, error) {
-	_ = r.conn.SetReadDeadline(time.Now().Add(idle))
+	_ = r.conn.SetReadDeadline(time.Now().Add(r.idle))
 	if err := r.life.Err(); err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ import (
 // served runs an app as versitygw makes it, in which a request waits until it is let go.
 func served(t *testing.T, patience time.Duration) (url string, begun <-chan struct{}, end chan<- struct{}, stop func()) {
 	t.Helper()
-	v := &vault{}
+	v := &vault{cfg: Config{Idle: time.Minute}}
 	v.life, v.stopLife = context.WithCancel(t.Context())
 	q := &queue{vault: v, slots: make(chan struct{}, 1), patience: patience}
 	app := fiber.New(fiber.Config{StreamRequestBody: true})

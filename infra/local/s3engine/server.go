@@ -1,6 +1,7 @@
 package s3engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"sync/atomic"
@@ -21,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/gofiber/fiber/v3"
+	"github.com/valyala/fasthttp"
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
@@ -52,6 +55,8 @@ type Config struct {
 	Sync bool
 	// AbandonAfter aborts multipart uploads that were begun longer ago; zero keeps them.
 	AbandonAfter time.Duration
+	// Idle is how long a client may send nothing, before, in and after a request, and how long it may take for the head of one, until its connection ends; two minutes when 0.
+	Idle time.Duration
 	// Log receives what cannot be told to a client; slog.Default when nil.
 	Log *slog.Logger
 }
@@ -144,6 +149,7 @@ func (s *Server) Wait() error {
 
 func (s *Server) gateway(ready chan<- struct{}) *embedgw.Config {
 	root := auth.Account{Access: s.cfg.AccessKey, Secret: s.cfg.SecretKey, Role: auth.RoleAdmin}
+	var gateway *s3api.S3ApiServer
 	q := &queue{vault: s.backend, slots: make(chan struct{}, maxRequests), patience: patience}
 	return &embedgw.Config{
 		RootUserAccess:    root.Access,
@@ -160,9 +166,20 @@ func (s *Server) gateway(ready chan<- struct{}) *embedgw.Config {
 		S3Options: []s3api.Option{
 			s3api.WithMiddleware("/", refuseAdmin),
 			s3api.WithMiddleware("/", q.serve),
-			s3api.WithOnListen(func() { close(ready) }),
+			func(g *s3api.S3ApiServer) { gateway = g },
+			s3api.WithOnListen(func() {
+				server := httpServer(gateway)
+				server.ReadTimeout, server.IdleTimeout = s.cfg.Idle, s.cfg.Idle // a body has its own (impatient)
+				close(ready)
+			}),
 		},
 	}
+}
+
+// httpServer is what versitygw serves with, before it does. It has no option for the time that a connection may be silent, and keeps its server to itself.
+func httpServer(g *s3api.S3ApiServer) *fasthttp.Server {
+	app := reflect.ValueOf(g).Elem().FieldByName("app")
+	return (*fiber.App)(app.UnsafePointer()).Server()
 }
 
 // refuseAdmin keeps versitygw's admin API, which shares the port (G12), out of reach: all of it is PATCH,
@@ -193,6 +210,7 @@ func (c *Config) check() error {
 	if c.Region == "" {
 		c.Region = "us-east-1"
 	}
+	c.Idle = cmp.Or(c.Idle, 2*time.Minute)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
