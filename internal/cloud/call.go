@@ -20,7 +20,7 @@ const callWithin = 10 * time.Second
 var caller = &http.Client{Timeout: callWithin}
 
 // rights are the actions of IAM that calls need, by service.
-var rights = map[string]string{"lambda": "lambda:InvokeFunction", "events": "events:PutEvents"}
+var rights = map[string]string{"lambda": "lambda:InvokeFunction", "events": "events:PutEvents", "ssm": "ssm:GetParameter"}
 
 // call makes one signed request to a service of which one action is needed, which is not worth its whole client. endpoint names the variable that
 // replaces its address.

@@ -89,7 +89,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 	if public != "" {
 		check("BULLION_PUBLIC_URL", outgoing.CheckAddress(public))
 	}
-	for _, name := range []string{"BULLION_S3_ENDPOINT", "BULLION_DYNAMODB_ENDPOINT", "BULLION_LAMBDA_ENDPOINT", "BULLION_EVENTS_ENDPOINT"} {
+	for _, name := range []string{"BULLION_S3_ENDPOINT", "BULLION_DYNAMODB_ENDPOINT", "BULLION_SSM_ENDPOINT", "BULLION_LAMBDA_ENDPOINT", "BULLION_EVENTS_ENDPOINT"} {
 		if text := getenv(name); text != "" {
 			check(name, outgoing.CheckAddress(text))
 		}

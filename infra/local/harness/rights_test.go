@@ -27,7 +27,7 @@ func (c *cloud) status(token, method, path, body string) int {
 // TestAMissingRightIsNamedInOneSentence takes one right after another from the roles of the built functions, and reads in the log of each, or in what its run ended
 // with, which one it needs and on what.
 func TestAMissingRightIsNamedInOneSentence(t *testing.T) {
-	c := deploy(t)
+	c := deploy(t, "ImportRegions", "on")
 	c.calm = true
 	login := fmt.Sprintf(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"bob","domain":{"id":"default"},"password":%q}}},"scope":{"project":{"id":%q}}}}`, password, identity.ProjectID("default"))
 	tried := map[string]bool{}
@@ -142,7 +142,10 @@ func TestAMissingRightIsNamedInOneSentence(t *testing.T) {
 	without("scrub", "lambda:InvokeFunction", scrub, "the function bullion-importer")
 	importer := func(action string, named ...string) {
 		t.Helper()
-		id := fresh()
+		id, fetch := fresh(), fetch
+		if action == "ssm:GetParameter" {
+			fetch = `{"method":{"name":"glance-download","glance_region":"RegionTwo","glance_image_id":"` + images0 + `"}}`
+		}
 		c.call(bob, "POST", "/v2/images/"+id+"/import", fetch, 202)
 		without("importer", action, func() error { return c.asynchronously("importer", []byte(`{"image":"`+id+`"}`)) }, named...)
 		c.call(bob, "DELETE", "/v2/images/"+id, "", 204)
@@ -150,6 +153,7 @@ func TestAMissingRightIsNamedInOneSentence(t *testing.T) {
 	importer("dynamodb:GetItem", records)
 	importer("s3:PutObject", "images/")
 	importer("events:PutEvents", "bus default")
+	importer("ssm:GetParameter", "/bullion/regions")
 	c.call(bob, "DELETE", "/v2/images/"+lost, "", 204)
 	c.mu.Lock()
 	c.lose = nil
