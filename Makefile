@@ -37,7 +37,7 @@ test-local:
 test-web:
 	cd web && npm run -s check
 
-e2e: ## use the dashboard as people do, in a real Chromium
+e2e: ## use the dashboard as people do, in a real Chromium: on bulliond, and on the built functions
 	.ci/e2e
 
 check: ## format, vet, staticcheck, known vulnerabilities
@@ -54,6 +54,9 @@ build: bin/bulliond bin/bullion ## build the programs into bin/
 
 bin/bulliond: web/dist FORCE
 	cd infra/local && CGO_ENABLED=0 go build -tags ui $(GOFLAGS) -ldflags '$(LDFLAGS)' -o ../../bin/bulliond ./cmd/bulliond
+
+bin/awslocal: web/dist FORCE
+	cd infra/local && CGO_ENABLED=0 go build -tags ui $(GOFLAGS) -ldflags '$(LDFLAGS)' -o ../../bin/awslocal ./harness/awslocal
 
 bin/bullion: FORCE
 	CGO_ENABLED=0 go build $(GOFLAGS) -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/bullion ./cmd/bullion
@@ -80,8 +83,8 @@ deploy: web/dist ## build and deploy to AWS: functions, tables, bucket, users, d
 sam-local: ## answer as on AWS on this machine: sam local start-api over DynamoDB and S3 engines (docs/operations.md)
 	infra/sam-local
 
-aws-local: web/dist ## answer as on AWS on this machine, without Docker: the built functions over DynamoDB and S3 engines
-	cd infra/local && go run -tags ui ./harness/awslocal
+aws-local: bin/awslocal ## answer as on AWS on this machine, without Docker: the built functions over DynamoDB and S3 engines
+	@bin/awslocal
 
 deps: ## install the Debian packages that the tests need (as root), or say which
 	@.ci/deps

@@ -11,15 +11,33 @@ interface Violation {
   nodes: { html: string; failureSummary: string }[];
 }
 
-/** Fails when axe finds something on the page as it is now. The page's own policy forbids what axe needs to be put in with: bypassCSP. */
+/** The rules of axe whose verdict depends on colours. */
+const ofColours = ['color-contrast', 'link-in-text-block'];
+
+/**
+ * Fails when axe finds something on the page as it is now, light, or in its colours when it turns dark. Other rules do not depend on which it is. The page's
+ * own policy forbids what axe needs to be put in with: bypassCSP.
+ */
 export async function accessible(person: Person, where: string): Promise<void> {
+  await person.page.emulateMedia({ colorScheme: 'light' });
+  await accept(person, `${where}, light`);
+  await person.page.emulateMedia({ colorScheme: 'dark' });
+  await accept(person, `${where}, dark`, ofColours);
+  await person.page.emulateMedia({ colorScheme: 'light' });
+}
+
+/** rules are all of them when there are none. */
+async function accept(person: Person, where: string, rules?: string[]): Promise<void> {
   await person.still(); // colours fade in
   const { page } = person;
-  const found = await page.evaluate(async (source) => {
-    if (!('axe' in window)) new Function(source)();
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } };
-    return (await axe.run()).violations;
-  }, axe);
+  const found = await page.evaluate(
+    async ({ source, rules }) => {
+      if (!('axe' in window)) new Function(source)();
+      const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: Violation[] }> } };
+      return (await axe.run(rules ? { runOnly: { type: 'rule', values: rules } } : {})).violations;
+    },
+    { source: axe, rules },
+  );
   const text = found
     .map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `    ${n.html.slice(0, 300)}\n    ${n.failureSummary}`).join('\n')}`)
     .join('\n');

@@ -109,13 +109,26 @@ export class Person {
   }
 }
 
-/** Ends a person's session from elsewhere. */
+/**
+ * Ends a person's session from elsewhere, and waits until that is known everywhere: each process of a function asks for revocations every 30 seconds, and
+ * requests at one time are of different processes.
+ */
 export async function endSession({ page, host }: Person): Promise<void> {
   const { token, root } = await page.evaluate(
     () => JSON.parse(sessionStorage.getItem('bullion.session') ?? '{}') as { token: string; root: string },
   );
   for (const t of [token, root])
     await fetch(`${host.api}/v3/auth/tokens`, { method: 'DELETE', headers: { 'X-Auth-Token': t, 'X-Subject-Token': t } });
+  await until(
+    'the session is refused by every process',
+    async () => {
+      const look = () => fetch(`${host.api}/v2/images?limit=1`, { headers: { 'X-Auth-Token': token } });
+      const answers = await Promise.all(Array.from({ length: 8 }, look));
+      await Promise.all(answers.map((r) => r.arrayBuffer()));
+      return answers.every((r) => r.status === 401);
+    },
+    500,
+  );
 }
 
 /** What makes the line of a page slow: what one session has set, another does not take back, so each page has one. */

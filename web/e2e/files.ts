@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -33,13 +44,20 @@ export class Files {
     return path;
   }
 
+  /** The Debian below, under a name that people would give it. */
+  debian(): string {
+    const path = join(this.folder, 'debian-12.qcow2');
+    if (!existsSync(path)) symlinkSync(debian(), path);
+    return path;
+  }
+
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
 /** A Debian that boots, built once for each machine and state of the script from Debian's packages; infra/local/e2e uses the same. */
-export function debian(): string {
+function debian(): string {
   const script = resolve('../infra/local/e2e/debian-image');
   const state = createHash('sha256').update(readFileSync(script)).digest('hex');
   const path = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'bullion', `debian-12-${state}.qcow2`);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { line } from './browser';
-import { debian } from './files';
 import { Stage } from './stage';
 
 /**
@@ -27,7 +26,7 @@ async function shownStates(page: Page): Promise<() => Promise<string[]>> {
 test('Upload an image: a real Debian goes from Queued to Active on screen, without a reload', async () => {
   await stage.as('member', async ({ page }) => {
     await page.getByRole('link', { name: 'Create Image' }).first().click();
-    await page.getByLabel('Choose files').setInputFiles(debian());
+    await page.getByLabel('Choose files').setInputFiles(stage.files.debian());
     // The page finds the format and the system by itself.
     await page
       .getByText(/Found in the file: QCOW2 · Debian 12/)

@@ -24,6 +24,7 @@ const grants: Record<User, [project: string, role: string]> = {
   outsider: ['other', 'member'],
 };
 const users = Object.keys(grants) as User[];
+const quota = { images: 2000, bytes: 2 ** 40 }; // of each project
 
 /**
  * Starts what the tests run against, with fresh data: bulliond, or the built functions behind their gateway when AWSLOCAL names the program of
@@ -32,13 +33,17 @@ const users = Object.keys(grants) as User[];
  */
 export async function startHost(): Promise<Host> {
   if (process.env['BULLION_URL']) return given(process.env['BULLION_URL']);
-  if (process.env['AWSLOCAL']) return functions(process.env['AWSLOCAL'], need('FUNCTIONS', 'the folder that make functions made'));
-  return bulliond();
+  return fresh();
 }
 
-/** A bulliond with another policy than the default: the path of a document, or the name of a preset. */
-export function startHostWith(policy: string): Promise<Host> {
-  return bulliond(['--policy', policy]);
+/** What startHost starts, with another policy than the default: a preset. */
+export function startHostWith(preset: string): Promise<Host> {
+  return fresh(preset);
+}
+
+function fresh(preset?: string): Promise<Host> {
+  const program = process.env['AWSLOCAL'];
+  return program ? functions(program, need('FUNCTIONS', 'the folder that make functions made'), preset) : bulliond(preset);
 }
 
 function given(url: string): Host {
@@ -54,7 +59,7 @@ function given(url: string): Host {
   };
 }
 
-async function bulliond(more: string[] = []): Promise<Host> {
+async function bulliond(preset?: string): Promise<Host> {
   const program = found(process.env['BULLIOND'] ?? '../bin/bulliond');
   const data = mkdtempSync(join(tmpdir(), 'bullion-e2e-'));
   const passwords = {} as Record<User, string>;
@@ -69,19 +74,26 @@ async function bulliond(more: string[] = []): Promise<Host> {
     admin('', 'user', 'grant', user, ...grants[user]);
   }
   const [port, s3, sourcePort] = [await freePort(), await freePort(), await freePort()];
-  const options = ['--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`, ...more];
-  options.push('--quota-images', '2000', '--quota-bytes', String(2 ** 40));
+  const options = ['--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3}`];
+  if (preset) options.push('--policy', preset);
+  options.push('--quota-images', String(quota.images), '--quota-bytes', String(quota.bytes));
   // The tests of imports have their files on this machine, from where a Bullion does not fetch by itself.
   options.push('--import-allow', `127.0.0.1:${sourcePort}`);
   return started(program, ['--data', data, ...options], data, `http://127.0.0.1:${port}`, sourcePort, () => passwords);
 }
 
-async function functions(path: string, built: string): Promise<Host> {
+async function functions(path: string, built: string, preset?: string): Promise<Host> {
   const dir = mkdtempSync(join(tmpdir(), 'bullion-e2e-'));
-  const [port, s3] = [await freePort(), await freePort()];
+  const [port, s3, sourcePort] = [await freePort(), await freePort(), await freePort()];
   const options = ['-dir', dir, '-functions', resolve(built), '-listen', `127.0.0.1:${port}`, '-s3-listen', `127.0.0.1:${s3}`];
   for (const user of users) options.push('-user', `${user}=${grants[user].join(':')}`);
-  return started(found(path), options, dir, `http://127.0.0.1:${port}`, 0, () => {
+  const parameters = {
+    Quota: JSON.stringify(quota),
+    ImportAllow: `127.0.0.1:${sourcePort}`,
+    ...(preset && { Policy: `preset: ${preset}` }),
+  };
+  for (const [name, value] of Object.entries(parameters)) options.push('-parameter', `${name}=${value}`);
+  return started(found(path), options, dir, `http://127.0.0.1:${port}`, sourcePort, () => {
     const { users: all } = JSON.parse(readFileSync(join(dir, 'deployment.json'), 'utf8')) as { users: { name: User; password: string }[] };
     return Object.fromEntries(all.map((u) => [u.name, u.password])) as Record<User, string>;
   });

@@ -65,7 +65,7 @@ test('a hostile file that another client sent is refused by the service, and the
   await stage.as('member', async ({ page }) => {
     await page
       .getByRole('row', { name: /sent by another client/ })
-      .getByText('Queued · file refused')
+      .getByText('Queued · refused')
       .click();
     await page
       .getByText(/The qcow2 image has a backing file/)

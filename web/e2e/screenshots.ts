@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Api, disk } from './api';
 import { line, Person, startBrowser } from './browser';
-import { debian, Files } from './files';
+import { Files } from './files';
 import { startHost } from './host';
 
 /** Makes a picture of every page, light and dark, in docs/screenshots. */
@@ -58,7 +58,7 @@ try {
   await outsider.call('POST', `/v2/images/${offered}/members`, { member: member.project });
 
   for (const scheme of ['light', 'dark'] as const) {
-    const options = { viewport: { width: 1440, height: 860 }, colorScheme: scheme, deviceScaleFactor: 1 };
+    const options = { viewport: { width: 1512, height: 860 }, colorScheme: scheme, deviceScaleFactor: 1 };
     const person = await Person.arrive(browser, host, options);
     const { page } = person;
     const shot = async (name: string) => {
@@ -70,7 +70,7 @@ try {
     await shot('sign-in');
     await person.signIn('member');
     await person.open('#/images/create');
-    await page.getByLabel('Choose files').setInputFiles(debian());
+    await page.getByLabel('Choose files').setInputFiles(files.debian());
     await page.getByText(/Found in the file/).waitFor();
     const name = `debian-12-${scheme === 'light' ? 'cloud' : 'nightly'}`;
     await page.getByLabel('Image Name').fill(name);
@@ -104,6 +104,7 @@ try {
     await page.getByRole('checkbox', { name: 'Choose alpine-3.22' }).check();
     await page.getByRole('checkbox', { name: 'Choose windows-server-2025' }).check();
     await page.getByRole('button', { name: 'Delete Images' }).click();
+    await page.getByRole('dialog').waitFor();
     await shot('delete');
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
     await person.open(`#/images/${shown}`);

@@ -66,7 +66,7 @@ export default function Shell({ session, expired }: { session: Session; expired:
           setOpen(detail.open);
           wide.set(detail.open);
         }}
-        navigationWidth={240}
+        navigationWidth={200}
         navigation={<Navigation session={session} path={path} onFollow={() => window.innerWidth <= 688 && setOpen(false)} />}
         breadcrumbs={<Breadcrumbs items={page.breadcrumbs} />}
         notifications={

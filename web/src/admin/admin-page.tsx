@@ -4,7 +4,6 @@ import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import Link from '@cloudscape-design/components/link';
-import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import Tabs from '@cloudscape-design/components/tabs';
@@ -62,7 +61,7 @@ function Projects() {
         columnDefinitions={[
           { id: 'name', header: t.admin.project, isRowHeader: true, cell: (p) => p.name },
           { id: 'description', header: t.admin.projectAbout, cell: (p) => p.description || '–' },
-          { id: 'id', header: t.columns.id, minWidth: 300, cell: (p) => <span className="mono">{p.id}</span> },
+          { id: 'id', header: t.columns.id, minWidth: 290, cell: (p) => <span className="mono">{p.id}</span> },
           { id: 'count', header: t.usage.images, cell: (p) => <Used project={p.id} show={(q) => of(q, 'images', integer)} /> },
           { id: 'storage', header: t.usage.storage, cell: (p) => <Used project={p.id} show={(q) => of(q, 'bytes', size)} /> },
           { id: 'egress', header: t.quota.egress, cell: (p) => <Used project={p.id} show={(q) => size(q.egress.bytes)} /> },
@@ -84,7 +83,7 @@ function Projects() {
 function Used({ project, show }: { project: string; show: (q: Quota) => string }) {
   const { data, error } = useQuota(project);
   if (error) return <StatusIndicator type="error">{reason(error)}</StatusIndicator>;
-  return data ? show(data) : <StatusIndicator type="loading">{t.usage.loading}</StatusIndicator>;
+  return data ? <span className="line">{show(data)}</span> : <StatusIndicator type="loading">{t.usage.loading}</StatusIndicator>;
 }
 
 function of(q: Quota, figure: Figure, words: (n: number) => string): string {
@@ -96,14 +95,20 @@ function Actions({ project, onEdit }: { project: Project; onEdit: (q: Quota) => 
   const { data } = useQuota(project.id);
   const to = href(['images'], { tab: 'all', owner: project.id });
   return (
-    <SpaceBetween direction="horizontal" size="m">
-      <Button variant="inline-link" ariaLabel={t.quota.editOf(project.name)} disabled={!data} onClick={() => data && onEdit(data)}>
+    <span className="line">
+      <Button
+        variant="inline-link"
+        wrapText={false}
+        ariaLabel={t.quota.editOf(project.name)}
+        disabled={!data}
+        onClick={() => data && onEdit(data)}
+      >
         {t.quota.edit}
       </Button>
       <Link ariaLabel={t.admin.imagesOf(project.name)} {...follow(to)}>
         {t.admin.show}
       </Link>
-    </SpaceBetween>
+    </span>
   );
 }
 

@@ -115,14 +115,14 @@ export const en = {
 
   status,
   progress: {
-    uploading: (percent: number) => `Queued · ${percent} % sent`,
-    paused: (percent: number) => `Queued · paused at ${percent} %`,
-    interrupted: 'Queued · upload interrupted',
-    inQueue: 'Queued · waits for its turn',
+    uploading: (percent: number) => `Queued · ${percent} %`,
+    paused: (percent: number) => `Queued · paused, ${percent} %`,
+    interrupted: 'Queued · interrupted',
+    inQueue: 'Queued · waiting',
     open: 'Queued · upload open',
     inspecting: 'Validating · looking inside',
     hashing: (percent: number) => `Validating ${percent} %`,
-    rejected: 'Queued · file refused',
+    rejected: 'Queued · refused',
     fetching: (percent: number) => `Fetching ${percent} %`,
     fetched: (size: string) => `Fetching · ${size} so far`,
     fetchFailed: 'Queued · not fetched',
@@ -261,7 +261,7 @@ export const en = {
     striped: 'Striped rows',
     stripedHint: 'Shade every other row',
     columns: 'Columns',
-    columnsHint: 'Choose the columns and their order.',
+    columnsHint: 'Choose the columns and their order. Under Mine there is no owner: it is always your project.',
   },
 
   filter: {

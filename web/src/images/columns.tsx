@@ -41,7 +41,7 @@ export function Tags({ tags }: { tags: string[] }) {
 
 const cells: Record<keyof typeof t.columns, { width?: number; cell: (image: Image) => ReactNode }> = {
   name: {
-    width: 190,
+    width: 200,
     cell: (image) => (
       <>
         <ImageLink image={image} />
@@ -54,16 +54,16 @@ const cells: Record<keyof typeof t.columns, { width?: number; cell: (image: Imag
       </>
     ),
   },
-  status: { width: 170, cell: (image) => <StatusCell image={image} /> },
-  visibility: { width: 100, cell: (image) => t.visibility[image.visibility] },
-  owner: { width: 95, cell: (image) => image.owner },
-  disk_format: { width: 90, cell: (image) => formatName(image.disk_format) },
-  size: { width: 90, cell: (image) => size(image.size) },
-  os: { width: 120, cell: (image) => system(image) || '–' },
+  status: { width: 184, cell: (image) => <StatusCell image={image} /> },
+  visibility: { width: 122, cell: (image) => t.visibility[image.visibility] },
+  owner: { width: 100, cell: (image) => image.owner },
+  disk_format: { width: 112, cell: (image) => formatName(image.disk_format) },
+  size: { width: 102, cell: (image) => size(image.size) },
+  os: { width: 148, cell: (image) => system(image) || '–' },
   architecture: { width: 120, cell: (image) => property(image, 'architecture') || property(image, 'hw_architecture') || '–' },
-  created_at: { width: 105, cell: (image) => <Moment iso={image.created_at} /> },
-  updated_at: { width: 110, cell: (image) => <Moment iso={image.updated_at} /> },
-  tags: { width: 130, cell: (image) => <Tags tags={image.tags} /> },
+  created_at: { width: 112, cell: (image) => <Moment iso={image.created_at} /> },
+  updated_at: { width: 118, cell: (image) => <Moment iso={image.updated_at} /> },
+  tags: { width: 116, cell: (image) => <Tags tags={image.tags} /> },
   container_format: { width: 120, cell: (image) => image.container_format ?? '–' },
   min_disk: { width: 110, cell: (image) => (image.min_disk ? t.format.gib(image.min_disk) : '–') },
   min_ram: { width: 110, cell: (image) => (image.min_ram ? t.format.mib(image.min_ram) : '–') },

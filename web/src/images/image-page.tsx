@@ -241,12 +241,12 @@ function Bytes({ image }: { image: Image }) {
             {source === 'url' ? (
               <FromAddress image={image} />
             ) : (
-              <>
+              <SpaceBetween size="m">
                 <SourceFiles files={files} onChange={setFiles} multiple={false} onReady={setReady} />
                 <Button variant="primary" disabled={!ready || files.length === 0} loading={working} onClick={() => void send()}>
                   {t.image.upload}
                 </Button>
-              </>
+              </SpaceBetween>
             )}
           </SpaceBetween>
         </Container>

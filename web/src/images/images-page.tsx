@@ -60,7 +60,7 @@ export function ImagesPage() {
   const images = query.data?.images ?? [];
   const selected = images.filter((image) => chosen.includes(image.id));
   const definitions = useMemo(() => {
-    const kept: Record<string, number> = small ? { name: 165, status: 120, size: 90 } : widths.get();
+    const kept: Record<string, number> = small ? { name: 172, status: 131, size: 90 } : widths.get();
     return columns(owner).map((c) => ({ ...c, width: kept[c.id] ?? c.width }));
   }, [owner, small]);
 
@@ -83,7 +83,7 @@ export function ImagesPage() {
         loading={query.isPending || query.isPlaceholderData}
         loadingText={t.images.loading}
         columnDefinitions={definitions}
-        columnDisplay={small ? ['name', 'status', 'size'].map((id) => ({ id, visible: true })) : shownColumns(prefs)}
+        columnDisplay={small ? ['name', 'status', 'size'].map((id) => ({ id, visible: true })) : shownColumns(prefs, listing.tab)}
         wrapLines={prefs.wrapLines}
         stripedRows={prefs.stripedRows}
         sortingColumn={{ sortingField: listing.sort.key }}
@@ -94,7 +94,7 @@ export function ImagesPage() {
         }}
         onColumnWidthsChange={({ detail }) => {
           if (small) return;
-          const visible = shownColumns(prefs).filter((c) => c.visible);
+          const visible = shownColumns(prefs, listing.tab).filter((c) => c.visible);
           widths.set({ ...widths.get(), ...Object.fromEntries(detail.widths.map((w, n) => [visible[n]?.id, w])) });
         }}
         selectionType="multi"
@@ -219,8 +219,11 @@ function failed(error: unknown): void {
   flash({ type: 'error', content: reason(error) });
 }
 
-function shownColumns(c: Choice): { id: string; visible: boolean }[] {
-  return c.contentDisplay.filter((item) => item.type !== 'group').map(({ id, visible }) => ({ id, visible }));
+/** The chosen columns, but for the owner where all images have the same. */
+function shownColumns(c: Choice, tab: Tab): { id: string; visible: boolean }[] {
+  return c.contentDisplay
+    .filter((item) => item.type !== 'group')
+    .map(({ id, visible }) => ({ id, visible: visible && !(id === 'owner' && tab === 'mine') }));
 }
 
 function counter(selected: number, count: number, more: boolean): string {

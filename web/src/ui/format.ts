@@ -34,7 +34,7 @@ export function percent(part: number): number {
 
 const full = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
 const short = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
-const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
 
 export function time(iso: string): string {
   return full.format(new Date(iso));
@@ -44,7 +44,7 @@ export function shortTime(iso: string): string {
   return short.format(new Date(iso));
 }
 
-/** How long ago: 3 minutes ago. */
+/** How long ago: 3 min. ago. */
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (Date.parse(iso) - now) / 1000;
   for (const [unit, length] of [
