@@ -83,8 +83,9 @@ export class Person {
 
   /** Waits until the page has got what it asked for, shows it, and nothing on it moves that ever comes to rest. */
   async still(): Promise<void> {
+    const waits = async () => this.pending.size > 0 || (await this.page.locator('.waiting').count()) > 0;
     do {
-      await until('the page has what it asked for', () => this.pending.size === 0);
+      await until('the page has what it asked for', async () => !(await waits()));
       await this.page.evaluate(async () => {
         await document.fonts.ready;
         await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -92,7 +93,7 @@ export class Person {
         await Promise.allSettled(moving.map((a) => a.finished));
         await new Promise((done) => requestAnimationFrame(done));
       });
-    } while (this.pending.size > 0);
+    } while (await waits());
   }
 
   async signIn(user: User, route = ''): Promise<void> {

@@ -60,7 +60,7 @@ export function ImagesPage() {
   const images = query.data?.images ?? [];
   const selected = images.filter((image) => chosen.includes(image.id));
   const definitions = useMemo(() => {
-    const kept: Record<string, number> = small ? { name: 172, status: 131, size: 90 } : widths.get();
+    const kept: Record<string, number> = small ? { name: 165, status: 150, size: 90 } : widths.get();
     return columns(owner).map((c) => ({ ...c, width: kept[c.id] ?? c.width }));
   }, [owner, small]);
 

@@ -83,7 +83,7 @@ export function StatusCell({ image }: { image: Image }) {
       dismissAriaLabel={t.dismiss}
       renderWithPortal
     >
-      {indicator}
+      <span className="words">{indicator}</span>
     </Popover>
   );
 }
