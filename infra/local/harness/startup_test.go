@@ -24,8 +24,8 @@ func environments(t testing.TB, parameters map[string]string) map[string]map[str
 	return all
 }
 
-// start starts a built function where there is no Runtime API, and returns how it ended and what it said.
-func start(t testing.TB, function string, environment map[string]string) (error, string) {
+// start starts a built function where there is no Runtime API, and returns what it said and how it ended.
+func start(t testing.TB, function string, environment map[string]string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, function, "bootstrap"))
 	cmd.Env = []string{"AWS_REGION=" + region, "AWS_LAMBDA_FUNCTION_NAME=bullion-" + function, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:1", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"}
@@ -33,7 +33,7 @@ func start(t testing.TB, function string, environment map[string]string) (error,
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	out, err := cmd.CombinedOutput()
-	return err, strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
 }
 
 // Functions that read a variable.
@@ -89,7 +89,7 @@ func TestAFunctionThatLacksAVariableSaysWhichInOneSentence(t *testing.T) {
 		t.Helper()
 		environment = maps.Clone(environment)
 		environment[name] = value
-		if err, text := start(t, function, environment); err == nil || !strings.Contains(text, name) || strings.Contains(text, "\n") || strings.Contains(text, "panic") {
+		if text, err := start(t, function, environment); err == nil || !strings.Contains(text, name) || strings.Contains(text, "\n") || strings.Contains(text, "panic") {
 			t.Errorf("%s with %s=%s: got %v and %q, want an end with one sentence that names it", function, name, value, err, text)
 		}
 	}
@@ -113,7 +113,7 @@ func TestAFunctionThatLacksAVariableSaysWhichInOneSentence(t *testing.T) {
 			}
 			without := maps.Clone(environment)
 			without[name] = ""
-			if _, text := start(t, function, without); strings.Contains(text, "BULLION_") || !strings.Contains(text, "127.0.0.1:1") {
+			if text, _ := start(t, function, without); strings.Contains(text, "BULLION_") || !strings.Contains(text, "127.0.0.1:1") {
 				t.Errorf("%s does not start without %s, which it may lack: %q", function, name, text)
 			}
 		}

@@ -268,7 +268,7 @@ func TestTheFunctionsStartWithEveryParameterThatIsLetThrough(t *testing.T) {
 				}
 				started++
 				// There is no Runtime API, at which every start ends here.
-				if _, text := start(t, function, environment); strings.Contains(text, "BULLION_") || strings.Contains(text, "panic") || !strings.Contains(text, "127.0.0.1:1") {
+				if text, _ := start(t, function, environment); strings.Contains(text, "BULLION_") || strings.Contains(text, "panic") || !strings.Contains(text, "127.0.0.1:1") {
 					t.Errorf("%s=%q: %s does not start: %q", name, value, function, text)
 				}
 			}
