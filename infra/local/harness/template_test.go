@@ -183,6 +183,7 @@ var parameterValues = map[string]struct{ right, wrong []string }{
 	"Inspection":        {[]string{"strict", "lenient"}, []string{"", "Strict", "off"}},
 	"Boot":              {[]string{"warn", "require", "off"}, []string{"", "on", "false"}},
 	"Imports":           {[]string{"on", "off"}, []string{"", "true", "On"}},
+	"ImportRegions":     {[]string{"on", "off"}, []string{"", "yes", `[{"region":"RegionTwo"}]`}},
 	"ImportAllow":       {[]string{"10.0.0.0/8", "mirror.example.org", "10.0.0.0/8,mirror.example.org:8080,[2001:db8::1]:80"}, []string{"10.0.0.0/8, mirror.example.org", "*", "10.0.0.0/8;mirror.example.org", ","}},
 	"Users":             {[]string{"cognito", "oidc", "keystone"}, []string{"", "ldap", "Cognito"}},
 	"KeystoneUrl":       {[]string{"https://keystone.example.org/v3", "http://10.0.0.5:5000/v3"}, []string{"keystone.example.org", "ftp://keystone.example.org", "https://key stone.example.org"}},
