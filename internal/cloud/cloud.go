@@ -144,6 +144,7 @@ func Open(ctx context.Context, getenv func(string) string) (*Cloud, error) {
 		NewID:  images.NewID,
 		Limits: limits.WithDefaults(),
 	}
+	c.Images.Wake = c.wake
 	c.openEvents()
 	return c, c.openImports()
 }

@@ -35,12 +35,20 @@ func (c *Cloud) openImports() error {
 		return err
 	}
 	c.Images.FromRegions = c.Getenv("BULLION_IMPORT_REGIONS") != ""
-	c.Images.Wake = func(ctx context.Context, i *images.Image) {
-		if i.Fetching() {
-			c.startImport(ctx, i.ID)
+	return nil
+}
+
+// wake starts what is due for an image now. What was staged came within a request, so it is examined within one too. Where it fails, the next round of scrub does it.
+func (c *Cloud) wake(ctx context.Context, i *images.Image) {
+	if i.Fetching() {
+		c.startImport(ctx, i.ID)
+		return
+	}
+	if u := i.Upload; c.Images.Examine != nil && u != nil && u.State == images.UploadReceived {
+		if err := c.Images.Examine(ctx, i.ID, u.ID, nil); err != nil && !errors.Is(err, images.ErrBusy) {
+			c.Log.LogAttrs(ctx, slog.LevelError, "staged bytes wait for the next round of scrub", slog.String("image", i.ID), slog.String("error", err.Error()))
 		}
 	}
-	return nil
 }
 
 // Import is the event of the function importer: fetch the bytes of one image.
