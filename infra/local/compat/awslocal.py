@@ -10,7 +10,7 @@ import tempfile
 from bulliond import ROOT, USERS, Host, free_port
 from provider import IdentityProvider
 
-BUILT = ROOT / "bin" / "aws"  # has the functions, and awslocal; .ci/compat builds them
+BINARY, FUNCTIONS = ROOT / "bin" / "awslocal", ROOT / "build" / "here"  # .ci/compat builds them
 
 
 class AWSLocal(Host):
@@ -27,7 +27,7 @@ class AWSLocal(Host):
         self.ports = free_port(), free_port()
         api, s3 = (f"127.0.0.1:{port}" for port in self.ports)
         self.url = "http://" + api
-        command = [BUILT / "awslocal", "-root", ROOT, "-functions", BUILT, "-dir", self.dir / "aws", "-listen", api, "-s3-listen", s3]
+        command = [BINARY, "-root", ROOT, "-functions", FUNCTIONS, "-dir", self.dir / "aws", "-listen", api, "-s3-listen", s3]
         regions, more = self._regions(itself, other)
         if regions:
             command += ["-regions", regions]
