@@ -12,7 +12,7 @@ RACE     := -race -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false
 FUNCTIONS := images uploads identity validate importer scrub
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-root test-records test-local test-web e2e check bench build functions deploy sam-local aws-local deps clean FORCE
+.PHONY: help run test e2e check bench build functions deploy sam-local aws-local deps clean FORCE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,21 +20,10 @@ help: ## show this help
 run: bin/bulliond bin/bullion ## build and start everything on this machine, with its data in ./data
 	@bin/bulliond --data $(DATA)
 
-# Both modules share most of what they compile, so it is compiled once; then the parts run side by side, since tests wait a lot.
 test: deps web/dist ## run every test: both Go modules with the race detector, the dashboard, end to end
-	cd infra/local && go list $(RACE) -deps -export ./... >/dev/null
-	@$(MAKE) --no-print-directory -j4 test-root test-records test-local test-web
-
-test-root:
 	go test $(RACE) -timeout 30m ./...
-
-test-records: # 100,000 of them; with the race detector 2,000
-	go test -run '^TestStoreKeepsTheContract$$/^many_records$$' ./internal/sqlitestore
-
-test-local:
+	go test -run '^TestStoreKeepsTheContract$$/^many_records$$' ./internal/sqlitestore # 100,000 of them; with the race detector 2,000
 	cd infra/local && go test $(RACE) -count=1 -timeout 30m ./...
-
-test-web:
 	cd web && npm run -s check
 
 e2e: ## use the dashboard as people do, in a real Chromium: on bulliond, and on the built functions
