@@ -110,6 +110,20 @@ func (r *tour) typical(name string) (most spent) {
 	return most
 }
 
+// withhold keeps back what the bucket tells of the next object. The function that it returns lets the last of it through, and all that comes after.
+func (r *tour) withhold() (arrive func()) {
+	var invoke func() error
+	r.mu.Lock()
+	r.deliver = func(event func() error) { invoke = event }
+	r.mu.Unlock()
+	return func() {
+		ok(r.t, invoke())
+		r.mu.Lock()
+		r.deliver = nil
+		r.mu.Unlock()
+	}
+}
+
 // send sends the bytes of an upload to where they are signed for.
 func (r *tour) send(upload map[string]any, content []byte) {
 	r.t.Helper()
@@ -208,19 +222,13 @@ func (r *tour) image(bob, root, cinder, eve string, content []byte) {
 	r.ask("add a tag", bob, "PUT", image+"/tags/signed", "", 204)
 	r.ask("remove a tag", bob, "DELETE", image+"/tags/signed", "", 204)
 
-	var arrive func() error
-	r.mu.Lock()
-	r.deliver = func(invoke func() error) { arrive = invoke }
-	r.mu.Unlock()
+	arrive := r.withhold()
 	_, upload := r.ask("open an upload that is one PUT", bob, "POST", image+"/uploads", fmt.Sprintf(`{"size":%d}`, len(content)), 201)
 	at := image + "/uploads/" + upload["id"].(string)
 	r.send(upload, content)
 	r.ask("complete an upload that is one PUT", bob, "POST", at+"/complete", "", 202)
 	r.pending.Wait()
-	r.runs("validate a file of 1 MiB, from the event to active", "validate", func() { ok(r.t, arrive()) })
-	r.mu.Lock()
-	r.deliver = nil
-	r.mu.Unlock()
+	r.runs("validate a file of 1 MiB, from the event to active", "validate", arrive)
 	r.ask("read the verdict", bob, "GET", image+"/validation", "", 200)
 	r.ask("history", bob, "GET", image+"/history", "", 200)
 	r.ask("download, by a redirect", bob, "GET", image+"/file", "", 302)
@@ -267,17 +275,11 @@ func (r *tour) uploads(bob, root string, content []byte) {
 	r.ask("give an upload in parts up", bob, "DELETE", at, "", 204)
 	_, upload = r.ask("open an upload in parts", bob, "POST", image+"/uploads", size, 201)
 	at = image + "/uploads/" + upload["id"].(string)
-	var arrive func() error // with complete
-	r.mu.Lock()
-	r.deliver = func(invoke func() error) { arrive = invoke }
-	r.mu.Unlock()
+	arrive := r.withhold()
 	r.send(upload, content)
 	r.ask("complete an upload in parts", bob, "POST", at+"/complete", "", 202)
 	r.pending.Wait()
-	r.runs("validate a file of 70 MiB, from the event to active", "validate", func() { ok(r.t, arrive()) })
-	r.mu.Lock()
-	r.deliver = nil
-	r.mu.Unlock()
+	r.runs("validate a file of 70 MiB, from the event to active", "validate", arrive)
 	r.call(bob, "DELETE", image, "", 204)
 
 	image = "/v2/images/" + r.fresh(bob)

@@ -71,6 +71,20 @@ func (w *world) uploaded(data []byte, sha512hex string) (imageID, uploadID strin
 	return w.send(alice, file{disk: "raw", container: "bare", data: data, sha512: sha512hex})
 }
 
+// received is uploaded, and the record knows that the bytes are there; nobody has examined them.
+func (w *world) received(data []byte) (imageID, uploadID string) {
+	w.Helper()
+	imageID, uploadID = w.uploaded(data, "")
+	b, err := blobs.Head(w.Context(), images.BlobKey(imageID, uploadID))
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.service.Receive(w.Context(), b); err != nil {
+		w.Fatal(err)
+	}
+	return imageID, uploadID
+}
+
 func (w *world) arrived(ctx context.Context, imageID, uploadID string) error {
 	return w.v.Arrived(ctx, images.Blob{Key: images.BlobKey(imageID, uploadID)})
 }
@@ -250,15 +264,8 @@ func TestTheWordOfAClientThatComesAfterTheVerdictIsAnsweredWithIt(t *testing.T) 
 
 func TestAnObjectThatVanishesIsSaidToBeLost(t *testing.T) {
 	w := newWorld(t)
-	id, upload := w.uploaded(noise(1<<20), "")
-	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.service.Receive(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	if err := blobs.Delete(t.Context(), b.Key); err != nil {
+	id, upload := w.received(noise(1 << 20))
+	if err := blobs.Delete(t.Context(), images.BlobKey(id, upload)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.v.Run(t.Context(), id, upload, nil); err != nil {
@@ -271,14 +278,8 @@ func TestAnExaminerThatDiesEveryTimeEndsInARejection(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now()
 	w.service.Now = func() time.Time { return now }
-	id, upload := w.uploaded(noise(1<<20), "")
-	b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.service.Receive(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
+	id, upload := w.received(noise(1 << 20))
+	var err error
 	for n := range 10 {
 		// A process claims and is never heard of again.
 		if _, err = w.service.Claim(t.Context(), id, upload, fmt.Sprint("victim ", n), time.Minute); err != nil {
@@ -347,14 +348,7 @@ func TestAHostThatDiesAgainAndAgainGoesOnWithWhatItExamined(t *testing.T) {
 			w := newWorld(t)
 			now := time.Now()
 			w.service.Now = func() time.Time { return now }
-			id, upload := w.uploaded(noise(1<<20), "")
-			b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.service.Receive(t.Context(), b); err != nil {
-				t.Fatal(err)
-			}
+			id, upload := w.received(noise(1 << 20))
 			claims, ended := 0, false
 			for n := 0; n < c.lives && !ended; n++ {
 				switch _, err := w.service.Claim(t.Context(), id, upload, images.NewID(), time.Minute); {
@@ -437,14 +431,7 @@ func TestOnlyDeathsCountAsAttempts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			id, upload := w.uploaded(noise(1<<20), "")
-			b, err := blobs.Head(t.Context(), images.BlobKey(id, upload))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.service.Receive(t.Context(), b); err != nil {
-				t.Fatal(err)
-			}
+			id, upload := w.received(noise(1 << 20))
 			w.service.Now = func() time.Time { return time.Now().Add(c.age) }
 			if _, err := w.service.Claim(t.Context(), id, upload, "holder", time.Minute); err != nil {
 				t.Fatal(err)
